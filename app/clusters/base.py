@@ -1,0 +1,143 @@
+"""What a cluster must do. Clusters alone have side effects outside Postgres and the object store.
+
+Every call may be repeated: `start` never makes a second live object for the same run and attempt, and
+`stop` of something that is gone is not an error. Temporary trouble is `ClusterUnavailable` (the caller
+tries again and the run keeps its state), a refusal for good is `ClusterRejected` (the attempt fails).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class ClusterUnavailable(Exception):
+    """The cluster does not answer; try again after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClusterRejected(Exception):
+    """The cluster says no and will say so again. The message is shown to the user."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a pool has in all, for runs: thousandths of a core, bytes, whole GPUs."""
+
+    cpu_millis: int
+    memory_bytes: int
+    gpus: int
+
+
+@dataclass(frozen=True)
+class ProcessPlan:
+    """All that is needed to run one attempt as local processes. Pure data, written to disk as JSON.
+
+    `command` runs in the unpacked snapshot. `python` is the interpreter to put first on the path,
+    `requirements` a file of the snapshot to make a virtual environment from; at most one is set.
+    """
+
+    run_id: str  # public id
+    attempt: int
+    replicas: int
+    command: list[str]
+    env: dict[str, str]
+    snapshot_digest: str | None
+    snapshot_project: str | None  # project id (uuid) whose snapshot it is
+    python: str | None
+    requirements: str | None
+    cpu_millis: int
+    memory_bytes: int
+    timeout_seconds: int | None
+    grace_seconds: int
+    log_bytes: int
+
+
+@dataclass(frozen=True)
+class ReplicaStatus:
+    """What one process looks like now. `phase`: starting, running, ended or lost.
+
+    Times are seconds since the epoch. `cause` is a value of domain/states.py:Cause when it ended other
+    than well. `usage`: cpu_seconds, max_rss_bytes where they are known.
+    """
+
+    index: int
+    phase: str
+    exit_code: int | None = None
+    cause: str | None = None
+    message: str = ""
+    first_error: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    usage: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObjectStatus:
+    """The state of one (run, attempt) in a cluster. `gone` means that nothing of it is alive any more."""
+
+    run_id: str
+    attempt: int
+    replicas: list[ReplicaStatus]
+    gone: bool
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file that the attempt left in its output folder: its path below it (posix) and where to read it."""
+
+    path: str
+    source: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class LogPiece:
+    """Bytes of a replica's log file from `offset` on: whole records only, in the format of stores/logs.py."""
+
+    data: bytes
+    end_offset: int
+
+
+class Cluster(Protocol):
+    """A place that runs runs."""
+
+    name: str
+
+    def facts(self) -> dict[str, Any]:
+        """What is true of it now, for pages and `berth doctor` (isolation, limits in force, host)."""
+
+    def capacity(self) -> Capacity:
+        """What is there for runs in all. Raises ClusterUnavailable."""
+
+    def start(self, plan: ProcessPlan) -> dict[str, Any]:
+        """Starts the attempt, or adopts it where it was started before; returns an opaque handle.
+
+        Raises ClusterRejected when an object by that name exists and is not ours or has another spec,
+        or when its files cannot be made; ClusterUnavailable when it should be tried again.
+        """
+
+    def stop(self, run_id: str, attempt: int, grace_seconds: int) -> None:
+        """Asks the attempt to end: a signal, and after the grace the end of everything it started.
+
+        Returns at once. An attempt that was never started can never be started afterwards.
+        """
+
+    def statuses(self) -> list[ObjectStatus]:
+        """A fresh list of all objects that are ours and have not been cleaned up."""
+
+    def wait_for_change(self, timeout: float) -> None:
+        """Returns when something may have changed, or after `timeout` seconds. A hint only."""
+
+    def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
+        """The next whole log records from `offset` on; empty when there is nothing new."""
+
+    def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
+        """The regular files in the attempt's output folder; links and special files are left out."""
+
+    def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
+        """Removes what the attempt left, after its logs and outputs are stored. `last`: the run's
+        checkpoint folder goes too."""

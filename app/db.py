@@ -1,0 +1,67 @@
+"""The database: one engine for a process, one unit of work for a request or a task.
+
+Only this module commits. Messages that follow a commit are sent by `unit_of_work` itself: SQLAlchemy's
+`after_commit` event also fires when a savepoint is released.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+
+@lru_cache
+def engine() -> Engine:
+    """This process's engine and its pool. A forked child must call `forget_engine` first."""
+    settings = get_settings()
+    return create_engine(
+        settings.database_url,
+        pool_size=settings.database.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.database.pool_timeout,
+        pool_use_lifo=True,
+        pool_pre_ping=False,
+        connect_args={
+            "application_name": "berth",
+            "connect_timeout": 5,
+            "options": (
+                f"-c statement_timeout={settings.database.statement_timeout_ms}"
+                " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+            ),
+        },
+    )
+
+
+SessionFactory: sessionmaker[Session] = sessionmaker(expire_on_commit=False)
+
+
+def forget_engine() -> None:
+    """Drops the inherited engine without touching its connections, for a child after fork."""
+    if engine.cache_info().currsize:
+        engine().dispose(close=False)
+        engine.cache_clear()
+
+
+@contextmanager
+def unit_of_work() -> Iterator[Session]:
+    """A session whose work is committed when the block ends well, and rolled back otherwise."""
+    with SessionFactory(bind=engine()) as session:
+        with session.begin():
+            yield session
+    for action in session.info.pop("after_commit", ()):
+        try:
+            action()
+        except Exception:
+            log.exception("an action after the commit failed")
+
+
+def after_commit(session: Session, action: Callable[[], None]) -> None:
+    """Runs `action` once the session's work is committed; its failure is logged, not raised."""
+    session.info.setdefault("after_commit", []).append(action)

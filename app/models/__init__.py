@@ -1,0 +1,41 @@
+"""Tables, one file per noun. Importing this package registers all of them."""
+
+from app.models.audit import AuditEntry
+from app.models.base import Base
+from app.models.cluster import Cluster, Pool, Reservation
+from app.models.idempotency import IdempotencyKey
+from app.models.lease import Lease
+from app.models.log import LogChunk
+from app.models.metric import MetricPoint, MetricSeries
+from app.models.output import Output
+from app.models.project import Membership, Project
+from app.models.run import Attempt, Observation, Replica, Run, RunEvent
+from app.models.snapshot import Snapshot
+from app.models.token import ApiToken
+from app.models.user import OneTimeLink, User, UserSession
+
+__all__ = [
+    "ApiToken",
+    "Attempt",
+    "AuditEntry",
+    "Base",
+    "Cluster",
+    "IdempotencyKey",
+    "Lease",
+    "LogChunk",
+    "Membership",
+    "MetricPoint",
+    "MetricSeries",
+    "Observation",
+    "OneTimeLink",
+    "Output",
+    "Pool",
+    "Project",
+    "Replica",
+    "Reservation",
+    "Run",
+    "RunEvent",
+    "Snapshot",
+    "User",
+    "UserSession",
+]

@@ -1,0 +1,176 @@
+"""Everything that can be set, in one class; the only reader of the environment.
+
+`BERTH_HOME` is one folder with all state of a trial on one machine. What is generated there at the first
+start (`secrets.json`) is read here, so that a trial needs no settings and a real installation none of the
+files. Nested groups are set as `BERTH_WEB__PORT`.
+"""
+
+import json
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_home() -> Path:
+    """The user's data folder, as the XDG base directory specification names it."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "berth"
+
+
+class DatabaseSettings(BaseModel):
+    """Postgres. The pool is as large as the number of requests that are worked on at once."""
+
+    url: SecretStr | None = None
+    pool_size: Annotated[int, Field(ge=1, le=500)] = 16
+    pool_timeout: Annotated[float, Field(gt=0)] = 5.0
+    statement_timeout_ms: Annotated[int, Field(ge=100)] = 15_000
+
+
+class RedisSettings(BaseModel):
+    """Redis, or anything that speaks its protocol. It holds hints only; losing it loses nothing."""
+
+    url: SecretStr | None = None
+
+
+class WebSettings(BaseModel):
+    """The web process. `url` is what people type: cookies, links and the Host check follow from it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8800
+    url: str | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    session_hours: Annotated[int, Field(ge=1)] = 24 * 14
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
+    login_per_minute: Annotated[int, Field(ge=1)] = 10
+
+
+class LimitSettings(BaseModel):
+    """Bounds on what users may send and keep."""
+
+    waiting_runs_per_project: Annotated[int, Field(ge=1)] = 100_000
+    snapshot_bytes: Annotated[int, Field(ge=1)] = 200 << 20
+    snapshot_unpacked_bytes: Annotated[int, Field(ge=1)] = 1 << 30
+    snapshot_files: Annotated[int, Field(ge=1)] = 20_000
+    log_bytes_per_attempt: Annotated[int, Field(ge=1024)] = 256 << 20
+    output_files: Annotated[int, Field(ge=1)] = 10_000
+    output_bytes: Annotated[int, Field(ge=1)] = 100 << 30
+
+
+class ConvergenceSettings(BaseModel):
+    """How often Berth looks by itself, and how long a holder may be silent before another takes over."""
+
+    sweep_seconds: Annotated[float, Field(gt=0)] = 5.0
+    lease_seconds: Annotated[float, Field(gt=0)] = 30.0
+    leader_seconds: Annotated[float, Field(gt=0)] = 10.0
+    resync_seconds: Annotated[float, Field(gt=0)] = 60.0
+    redeliver_seconds: Annotated[float, Field(gt=0)] = 10.0
+    worker_processes: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class LocalSettings(BaseModel):
+    """The cluster that is this machine. Capacity is what the machine has unless it is set here."""
+
+    enabled: bool = True
+    cpus: Annotated[float | None, Field(gt=0)] = None
+    memory_bytes: Annotated[int | None, Field(gt=0)] = None
+    isolate: bool = True
+    cgroups: bool = True
+
+
+class ObjectSettings(BaseModel):
+    """Where snapshots, sealed logs and outputs are kept: a folder below the home, or any obstore URL."""
+
+    url: str | None = None
+
+
+class Settings(BaseSettings):
+    """All settings. `trial` is one machine with generated secrets; without it, secrets must be given."""
+
+    model_config = SettingsConfigDict(env_prefix="BERTH_", env_nested_delimiter="__", extra="ignore")
+
+    home: Path = Field(default_factory=default_home)
+    trial: bool = True
+    secret_key: SecretStr | None = None
+    crash_at: str = ""  # a named crash point, for the fault experiments only
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    web: WebSettings = WebSettings()
+    limits: LimitSettings = LimitSettings()
+    convergence: ConvergenceSettings = ConvergenceSettings()
+    local: LocalSettings = LocalSettings()
+    objects: ObjectSettings = ObjectSettings()
+
+    @model_validator(mode="after")
+    def _secrets_outside_trial(self) -> "Settings":
+        if not self.trial:
+            given = {
+                "BERTH_SECRET_KEY": self.secret_key,
+                "BERTH_DATABASE__URL": self.database.url,
+                "BERTH_REDIS__URL": self.redis.url,
+                "BERTH_WEB__URL": self.web.url,
+            }
+            missing = [name for name, value in given.items() if not value]
+            if missing:
+                raise ValueError(f"outside trial mode these must be set: {', '.join(missing)}")
+        if self.secret_key is not None and len(self.secret_key.get_secret_value()) < 32:
+            raise ValueError("BERTH_SECRET_KEY must have at least 32 characters")
+        return self
+
+    @property
+    def console_url(self) -> str:
+        """Where people find the console, without a slash at the end."""
+        return (self.web.url or f"http://localhost:{self.web.port}").rstrip("/")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers take `Secure` cookies from the console: over TLS, and from localhost."""
+        url = urlsplit(self.console_url)
+        host = url.hostname or ""
+        return url.scheme == "https" or host == "localhost" or host.endswith(".localhost")
+
+    @property
+    def database_url(self) -> str:
+        """A SQLAlchemy URL with the psycopg driver. Raises RuntimeError where no database was named."""
+        if self.database.url is None:
+            raise RuntimeError("no database: set BERTH_DATABASE__URL, or start Berth with `berth up`")
+        url = self.database.url.get_secret_value()
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def redis_url(self) -> str:
+        """Raises RuntimeError where no Redis was named."""
+        if self.redis.url is None:
+            raise RuntimeError("no Redis: set BERTH_REDIS__URL, or start Berth with `berth up`")
+        return self.redis.url.get_secret_value()
+
+    @property
+    def signing_key(self) -> bytes:
+        """The key that cursors and CSRF tokens are signed with; generated once per home in a trial."""
+        if self.secret_key is not None:
+            return self.secret_key.get_secret_value().encode()
+        return generated_secret(self.home, "signing_key").encode()
+
+
+def generated_secret(home: Path, name: str) -> str:
+    """A secret of this home, made when it is first asked for. The file is readable by its owner only."""
+    path = home / "secrets.json"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    if name not in known:
+        known[name] = secrets.token_urlsafe(32)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(known))
+        draft.replace(path)
+    return known[name]
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
