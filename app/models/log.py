@@ -23,6 +23,7 @@ class LogChunk(Base):
     first_line: Mapped[int] = mapped_column(primary_key=True)
     lines: Mapped[int]
     bytes: Mapped[int]
+    gaps: Mapped[int] = mapped_column(default=0, server_default="0")  # how many of the lines stand for lost ones
     end_offset: Mapped[int]
     first_at: Mapped[Time]
     last_at: Mapped[Time]

@@ -16,6 +16,13 @@ class MetricSeries(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
+    # Kept with every batch, so that lists and facts never read the points. NaN counts, and is never an extreme.
+    points: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_step: Mapped[int | None]
+    last_at: Mapped[Time | None]
+    last_value: Mapped[float | None] = mapped_column(Double)
+    min_value: Mapped[float | None] = mapped_column(Double)
+    max_value: Mapped[float | None] = mapped_column(Double)
 
 
 class MetricPoint(Base):

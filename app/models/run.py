@@ -83,6 +83,9 @@ class Attempt(Base):
     """One try of a run. Each keeps its own times, exit code, reason and log."""
 
     __tablename__ = "attempt"
+    __table_args__ = (
+        Index("ix_attempt_unsealed", "run_id", "number", postgresql_where=text("logs_sealed_at is null")),
+    )
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)

@@ -354,6 +354,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "number", name=op.f("pk_attempt")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_attempt_token_hash")),
     )
+    op.create_index(
+        "ix_attempt_unsealed",
+        "attempt",
+        ["run_id", "number"],
+        unique=False,
+        postgresql_where=sa.text("logs_sealed_at is null"),
+    )
     op.create_table(
         "log_chunk",
         sa.Column("run_id", sa.Uuid(), nullable=False),
@@ -362,6 +369,7 @@ def upgrade() -> None:
         sa.Column("first_line", sa.BigInteger(), nullable=False),
         sa.Column("lines", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("gaps", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("end_offset", sa.BigInteger(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
@@ -377,6 +385,12 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("points", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("last_step", sa.BigInteger(), nullable=True),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_value", sa.Double(), nullable=True),
+        sa.Column("min_value", sa.Double(), nullable=True),
+        sa.Column("max_value", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(
             ["run_id"], ["run.id"], name=op.f("fk_metric_series_run_id_run"), ondelete="CASCADE"
         ),
@@ -478,6 +492,9 @@ def downgrade() -> None:
     op.drop_table("observation")
     op.drop_table("metric_series")
     op.drop_table("log_chunk")
+    op.drop_index(
+        "ix_attempt_unsealed", table_name="attempt", postgresql_where=sa.text("logs_sealed_at is null")
+    )
     op.drop_table("attempt")
     op.drop_index(op.f("ix_user_session_user_id"), table_name="user_session")
     op.drop_table("user_session")
