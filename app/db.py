@@ -52,9 +52,8 @@ def forget_engine() -> None:
 @contextmanager
 def unit_of_work() -> Iterator[Session]:
     """A session whose work is committed when the block ends well, and rolled back otherwise."""
-    with SessionFactory(bind=engine()) as session:
-        with session.begin():
-            yield session
+    with SessionFactory(bind=engine()) as session, session.begin():
+        yield session
     for action in session.info.pop("after_commit", ()):
         try:
             action()

@@ -95,7 +95,7 @@ def format_memory(size: int) -> str:
 
 
 def format_duration(seconds: int) -> str:
-    """"1h30m", "45s"; zero is "0s"."""
+    """ "1h30m", "45s"; zero is "0s"."""
     parts = []
     for unit, factor in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, factor)

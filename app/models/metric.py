@@ -5,7 +5,7 @@ import uuid
 from sqlalchemy import BigInteger, Double, ForeignKey, Identity
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Serial, Time
+from app.models.base import Base, Time
 
 
 class MetricSeries(Base):

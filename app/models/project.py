@@ -27,8 +27,6 @@ class Membership(Base):
     __table_args__ = (CheckConstraint("role in ('owner', 'editor', 'viewer')", name="role"),)
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), primary_key=True)
-    user_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("user.id", ondelete="CASCADE"), primary_key=True, index=True
-    )
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), primary_key=True, index=True)
     role: Mapped[str]
     created_at: Mapped[Created]

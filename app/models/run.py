@@ -16,9 +16,7 @@ class Run(Base):
 
     __tablename__ = "run"
     __table_args__ = (
-        CheckConstraint(
-            "state in ('queued', 'starting', 'running', 'succeeded', 'failed', 'stopped')", name="state"
-        ),
+        CheckConstraint("state in ('queued', 'starting', 'running', 'succeeded', 'failed', 'stopped')", name="state"),
         CheckConstraint("desired in ('running', 'stopped')", name="desired"),
         Index("ix_run_project_id_id", "project_id", "id"),
         Index("ix_run_project_id_state_id", "project_id", "state", "id"),
@@ -34,6 +32,7 @@ class Run(Base):
             postgresql_where=text("state = 'queued' and desired = 'running'"),
         ),
         Index("ix_run_live", "id", postgresql_where=text("state in ('starting', 'running')")),
+        Index("ix_run_lease", "lease_until", postgresql_where=text("lease_until is not null")),
     )
 
     id: Mapped[Key]  # UUIDv7, so the order of keys is the order of submission
@@ -102,6 +101,7 @@ class Attempt(Base):
     finished_at: Mapped[Time | None]
     logs_sealed_at: Mapped[Time | None]
     outputs_stored_at: Mapped[Time | None]
+    cleaned_at: Mapped[Time | None]  # nothing of it is left in its cluster
 
 
 class Replica(Base):

@@ -141,9 +141,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["project_id"], ["project.id"], name=op.f("fk_api_token_project_id_project"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name=op.f("fk_api_token_user_id_user"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_api_token_user_id_user"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
     )
@@ -174,9 +172,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["project_id"], ["project.id"], name=op.f("fk_membership_project_id_project"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user.id"], name=op.f("fk_membership_user_id_user"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_membership_user_id_user"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("project_id", "user_id", name=op.f("pk_membership")),
     )
     op.create_index(op.f("ix_membership_user_id"), "membership", ["user_id"], unique=False)
@@ -267,9 +263,7 @@ def upgrade() -> None:
             name=op.f("ck_run_state"),
         ),
         sa.ForeignKeyConstraint(["created_by"], ["user.id"], name=op.f("fk_run_created_by_user")),
-        sa.ForeignKeyConstraint(
-            ["parent_id"], ["run.id"], name=op.f("fk_run_parent_id_run"), ondelete="SET NULL"
-        ),
+        sa.ForeignKeyConstraint(["parent_id"], ["run.id"], name=op.f("fk_run_parent_id_run"), ondelete="SET NULL"),
         sa.ForeignKeyConstraint(
             ["project_id"], ["project.id"], name=op.f("fk_run_project_id_project"), ondelete="CASCADE"
         ),
@@ -277,8 +271,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
         sa.UniqueConstraint("public_id", name=op.f("uq_run_public_id")),
     )
+    op.create_index("ix_run_due", "run", ["due_at"], unique=False, postgresql_where=sa.text("due_at is not null"))
     op.create_index(
-        "ix_run_due", "run", ["due_at"], unique=False, postgresql_where=sa.text("due_at is not null")
+        "ix_run_lease",
+        "run",
+        ["lease_until"],
+        unique=False,
+        postgresql_where=sa.text("lease_until is not null"),
     )
     op.create_index(
         "ix_run_live",
@@ -288,9 +287,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state in ('starting', 'running')"),
     )
     op.create_index(op.f("ix_run_parent_id"), "run", ["parent_id"], unique=False)
-    op.create_index(
-        "ix_run_project_id_created_by_id", "run", ["project_id", "created_by", "id"], unique=False
-    )
+    op.create_index("ix_run_project_id_created_by_id", "run", ["project_id", "created_by", "id"], unique=False)
     op.create_index("ix_run_project_id_id", "run", ["project_id", "id"], unique=False)
     op.create_index("ix_run_project_id_name_id", "run", ["project_id", "name", "id"], unique=False)
     op.create_index("ix_run_project_id_state_id", "run", ["project_id", "state", "id"], unique=False)
@@ -348,9 +345,8 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("logs_sealed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outputs_stored_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_attempt_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.Column("cleaned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_attempt_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "number", name=op.f("pk_attempt")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_attempt_token_hash")),
     )
@@ -375,9 +371,7 @@ def upgrade() -> None:
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=True),
         sa.Column("object_key", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_log_chunk_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_log_chunk_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "attempt", "replica", "first_line", name=op.f("pk_log_chunk")),
     )
     op.create_table(
@@ -391,9 +385,7 @@ def upgrade() -> None:
         sa.Column("last_value", sa.Double(), nullable=True),
         sa.Column("min_value", sa.Double(), nullable=True),
         sa.Column("max_value", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_metric_series_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_metric_series_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_metric_series")),
         sa.UniqueConstraint("id", name=op.f("uq_metric_series_id")),
     )
@@ -404,9 +396,7 @@ def upgrade() -> None:
         sa.Column("status", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_observation_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_observation_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "attempt", name=op.f("pk_observation")),
     )
     op.create_table(
@@ -418,9 +408,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("object_key", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_output_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_output_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "path", name=op.f("pk_output")),
     )
     op.create_table(
@@ -431,9 +419,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("exit_code", sa.BigInteger(), nullable=True),
         sa.Column("usage", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_replica_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_replica_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "attempt", "index", name=op.f("pk_replica")),
     )
     op.create_table(
@@ -447,9 +433,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["pool"], ["pool.name"], name=op.f("fk_reservation_pool_pool")),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_reservation_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_reservation_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "attempt", name=op.f("pk_reservation")),
     )
     op.create_index(
@@ -472,9 +456,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.ForeignKeyConstraint(["actor_id"], ["user.id"], name=op.f("fk_run_event_actor_id_user")),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["run.id"], name=op.f("fk_run_event_run_id_run"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_event_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_event")),
     )
     op.create_index("ix_run_event_run_id_id", "run_event", ["run_id", "id"], unique=False)
@@ -492,9 +474,7 @@ def downgrade() -> None:
     op.drop_table("observation")
     op.drop_table("metric_series")
     op.drop_table("log_chunk")
-    op.drop_index(
-        "ix_attempt_unsealed", table_name="attempt", postgresql_where=sa.text("logs_sealed_at is null")
-    )
+    op.drop_index("ix_attempt_unsealed", table_name="attempt", postgresql_where=sa.text("logs_sealed_at is null"))
     op.drop_table("attempt")
     op.drop_index(op.f("ix_user_session_user_id"), table_name="user_session")
     op.drop_table("user_session")
@@ -508,9 +488,8 @@ def downgrade() -> None:
     op.drop_index("ix_run_project_id_id", table_name="run")
     op.drop_index("ix_run_project_id_created_by_id", table_name="run")
     op.drop_index(op.f("ix_run_parent_id"), table_name="run")
-    op.drop_index(
-        "ix_run_live", table_name="run", postgresql_where=sa.text("state in ('starting', 'running')")
-    )
+    op.drop_index("ix_run_live", table_name="run", postgresql_where=sa.text("state in ('starting', 'running')"))
+    op.drop_index("ix_run_lease", table_name="run", postgresql_where=sa.text("lease_until is not null"))
     op.drop_index("ix_run_due", table_name="run", postgresql_where=sa.text("due_at is not null"))
     op.drop_table("run")
     op.drop_table("one_time_link")
@@ -520,9 +499,7 @@ def downgrade() -> None:
     op.drop_table("idempotency_key")
     op.drop_index("ix_api_token_user_id_id", table_name="api_token")
     op.drop_table("api_token")
-    op.drop_index(
-        "uq_user_service_account_name", table_name="user", postgresql_where="kind = 'service_account'"
-    )
+    op.drop_index("uq_user_service_account_name", table_name="user", postgresql_where="kind = 'service_account'")
     op.drop_index("uq_user_person_name", table_name="user", postgresql_where="kind = 'person'")
     op.drop_table("user")
     op.drop_table("pool")

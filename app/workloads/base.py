@@ -1,0 +1,162 @@
+"""What every kind of work has in common: the fields of its spec, and the contract of a kind."""
+
+import re
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from app.domain.quantities import QuantityError, parse_cpu, parse_duration, parse_memory
+from app.domain.quota import Resources
+from app.domain.states import MAX_ATTEMPTS, Cause
+
+# What changes how the program's own loader or interpreter starts would let a job pass for another, so these
+# are Berth's to set.
+_RESERVED_ENV = re.compile(r"(LD_|DYLD_|BERTH_|GCONV_PATH$|PATH$|PYTHONPATH$|PYTHONHOME$|PYTHONSTARTUP$|HOME$)")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+PRIORITIES = {"low": -10, "normal": 0, "high": 10}
+
+
+def _quantity(parse: Any) -> Any:
+    """A validator that keeps the text as written and refuses what `parse` cannot read, with its fix."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise PydanticCustomError("quantity", "must be text such as the examples show")
+        text = str(value) if isinstance(value, int | float) else value
+        if not isinstance(text, str):
+            raise PydanticCustomError("quantity", "must be text such as the examples show")
+        try:
+            parse(text)
+        except QuantityError as error:
+            raise PydanticCustomError(
+                "quantity", "{message}", {"message": str(error), "fix": error.fix or ""}
+            ) from error
+        return text.strip()
+
+    return BeforeValidator(check)
+
+
+def _plain(value: str) -> str:
+    """No control characters (a tab in a script is text), no NUL, no lone surrogates."""
+    if any((ord(char) < 32 and char not in "\n\t\r") or 0xD800 <= ord(char) <= 0xDFFF for char in value):
+        raise PydanticCustomError("control_character", "must not contain control characters")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if "\n" in value or "\r" in value:
+        raise PydanticCustomError("one_line", "must be a single line")
+    return _plain(value)
+
+
+def _stays_inside(value: str) -> str:
+    if ".." in value.split("/"):
+        raise PydanticCustomError("leaves_folder", "must stay inside the folder of the snapshot")
+    return value
+
+
+def _env_names(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not _ENV_NAME.fullmatch(name):
+            raise PydanticCustomError(
+                "env_name", "{name} is not a name for an environment variable", {"name": repr(name[:40])}
+            )
+        if _RESERVED_ENV.match(name):
+            raise PydanticCustomError("env_reserved", "{name} is set by Berth and cannot be set here", {"name": name})
+    return value
+
+
+Cpu = Annotated[str, _quantity(parse_cpu), Field(max_length=32, examples=["1", "500m"])]
+Memory = Annotated[str, _quantity(parse_memory), Field(max_length=32, examples=["1Gi", "512Mi"])]
+Duration = Annotated[str, _quantity(parse_duration), Field(max_length=32, examples=["8h", "30s"])]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+Value = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_plain)]
+Env = Annotated[dict[str, Value], Field(max_length=200), AfterValidator(_env_names)]
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
+Parameter = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_plain)] | int | float | bool
+Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+RelativePath = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]{0,254}$"), AfterValidator(_stays_inside)
+]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,1023}$")]
+Image = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$")]
+
+
+class Spec(BaseModel):
+    """What a user says of a piece of work. Fields that nobody knows are refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    name: Annotated[Line, Field(description="What people see in lists; it need not be unique.")]
+    tags: Annotated[list[Tag], Field(max_length=50, description="Words to find it by.")] = []
+    image: Annotated[Image | None, Field(description="The container image, used on clusters.")] = None
+    env: Annotated[Env, Field(description="Environment variables.")] = {}
+    parameters: Annotated[
+        dict[ParameterName, Parameter],
+        Field(max_length=500, description="Values the program reads; each is also BERTH_PARAM_<NAME>."),
+    ] = {}
+    cpu: Annotated[Cpu, Field(description="CPU cores for each replica.")] = "1"
+    memory: Annotated[Memory, Field(description="Memory for each replica, in binary units.")] = "1Gi"
+    gpus: Annotated[int, Field(ge=0, le=1024, strict=True, description="Whole GPUs for each replica.")] = 0
+    pool: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), Field(description="Node pool.")] = (
+        "local"
+    )
+    priority: Annotated[Literal["low", "normal", "high"], Field(description="Place in line.")] = "normal"
+    retry: Annotated[
+        dict[
+            Literal["failed", "oom_killed", "timed_out", "start_failed", "lost"],
+            Annotated[int, Field(ge=0, le=20)],
+        ],
+        Field(description="How many more attempts may follow one that ended for this cause."),
+    ] = {"lost": 2}
+    timeout: Annotated[Duration | None, Field(description="How long an attempt may run.")] = None
+    grace: Annotated[Duration, Field(description="Time between the request to end and the kill.")] = "30s"
+    replicas: Annotated[int, Field(ge=1, le=1, strict=True, description="Processes that run side by side.")] = 1
+    snapshot: Annotated[Digest | None, Field(description="SHA-256 of the uploaded code.")] = None
+    python: Annotated[
+        AbsolutePath | None,
+        Field(description="The interpreter on this machine whose environment the job uses."),
+    ] = None
+    requirements: Annotated[
+        RelativePath | None,
+        Field(description="A requirements file of the snapshot to make an environment from."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_python(self) -> "Spec":
+        if self.python and self.requirements:
+            raise PydanticCustomError("one_python", "python and requirements exclude each other; keep one")
+        if self.requirements and not self.snapshot:
+            raise PydanticCustomError("no_snapshot", "requirements is a file of the snapshot, and there is no snapshot")
+        return self
+
+    @property
+    def resources(self) -> Resources:
+        """What all replicas ask for together."""
+        return Resources(parse_cpu(self.cpu), parse_memory(self.memory), self.gpus) * self.replicas
+
+    @property
+    def retries(self) -> dict[Cause, int]:
+        """How many more attempts each cause may have."""
+        return {Cause(cause): min(count, MAX_ATTEMPTS) for cause, count in self.retry.items()}
+
+
+class WorkloadKind(Protocol):
+    """One kind: its spec, and what it starts as processes on this machine."""
+
+    name: str
+    spec: type[Spec]
+
+    def command(self, spec: Any) -> list[str]:
+        """The program and its arguments."""

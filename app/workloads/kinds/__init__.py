@@ -1,0 +1,1 @@
+"""One module for each kind of work. Kinds do not know each other."""

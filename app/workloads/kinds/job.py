@@ -1,0 +1,43 @@
+"""A job: a program that starts, works and ends."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.workloads.base import Spec, Value, _plain
+
+name = "job"
+
+
+class JobSpec(Spec):
+    """A command with its arguments, or a script for the shell; exactly one of them."""
+
+    kind: Literal["job"] = "job"
+    command: Annotated[
+        list[Value] | None,
+        Field(min_length=1, max_length=1000, description="Program and arguments, not passed through a shell."),
+    ] = None
+    script: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=65_536), AfterValidator(_plain)] | None,
+        Field(description="Lines for /bin/sh, which stops at the first command that fails."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_program(self) -> "JobSpec":
+        if (self.command is None) == (self.script is None):
+            raise PydanticCustomError("one_program", "give either command or script")
+        if self.command is not None and not self.command[0].strip():
+            raise PydanticCustomError("empty_program", "the first part of command names the program")
+        return self
+
+
+spec = JobSpec
+
+
+def command(job: JobSpec) -> list[str]:
+    """The argument list; a script becomes one for the shell."""
+    if job.command is not None:
+        return job.command
+    assert job.script is not None, "the spec has exactly one of the two"
+    return ["/bin/sh", "-e", "-c", job.script]
