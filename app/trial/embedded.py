@@ -33,9 +33,18 @@ class Embedded:
         return {"BERTH_DATABASE__URL": self.database_url, "BERTH_REDIS__URL": self.redis_url}
 
     def revive(self) -> list[str]:
-        """Starts again what has died since; the names of those."""
+        """Starts what does not answer; the names of those."""
         servers = {"Postgres": self.postgres, "Valkey": self.valkey}
         return [name for name, server in servers.items() if server is not None and server.start_or_join()]
+
+    def revive_dead(self) -> list[str]:
+        """Starts again what has ended since; cheap when nothing has, so it may be asked every second."""
+        servers = {"Postgres": self.postgres, "Valkey": self.valkey}
+        return [
+            name
+            for name, server in servers.items()
+            if server is not None and not server.is_alive() and server.start_or_join()
+        ]
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class Postgres:
         self.data = home.resolve() / "postgres"
         self.log = log
         self.password = password
+        self.main: psutil.Process | None = None
+        self.child: subprocess.Popen[bytes] | None = None
         self.sockets = socket_folder(home, self.data, SOCKET_NAME + ".lock")
 
     @property
@@ -56,6 +58,7 @@ class Postgres:
     def start_or_join(self) -> bool:
         """Whether this call started it; False when it was running. Raises EmbeddedError."""
         if self.is_ready():
+            self.main = self._main_process()
             return False
         self._clear_leftovers()
         as_nobody = run_prefix()
@@ -63,7 +66,12 @@ class Postgres:
         if not (self.data / "PG_VERSION").exists():
             self._create(as_nobody)
         self._start(as_nobody)
+        self.main = self._main_process()
         return True
+
+    def is_alive(self) -> bool:
+        """Whether its main process, as last seen, still runs."""
+        return self.main is not None and self.main.is_running() and self.main.status() != psutil.STATUS_ZOMBIE
 
     def is_ready(self) -> bool:
         """Whether it answers on its socket with our password."""
@@ -79,6 +87,8 @@ class Postgres:
         if main is not None:
             end_processes([main], grace=grace, first=signal.SIGINT)
         psutil.wait_procs(self.processes(), timeout=5)
+        if self.child is not None:
+            self.child.poll()
 
     def _main_process(self) -> psutil.Process | None:
         with contextlib.suppress(OSError, ValueError, psutil.Error):
@@ -139,7 +149,7 @@ class Postgres:
         rotate(self.log)
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal must not end it before Berth has stopped.
-            child = subprocess.Popen(
+            self.child = child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
             )
 

@@ -28,16 +28,19 @@ class Valkey:
         self.folder = private_folder(home.resolve() / "valkey")
         self.log = log
         self.password = password
+        self.main: psutil.Process | None = None
+        self.child: subprocess.Popen[bytes] | None = None
         self.socket = socket_folder(home, self.folder, SOCKET_NAME) / SOCKET_NAME
 
     @property
     def url(self) -> str:
         """A URL as redis-py reads it."""
-        return f"unix://:{quote(self.password, safe='')}@{quote(str(self.socket))}?db=0"
+        return f"unix://:{quote(self.password, safe='')}@{quote(str(self.socket))}"
 
     def start_or_join(self) -> bool:
         """Whether this call started it; False when it was running. Raises EmbeddedError."""
         if self.is_ready():
+            self.main = next(iter(self.processes()), None)
             return False
         end_processes(self.processes(), grace=2, first=signal.SIGKILL)
         self.socket.unlink(missing_ok=True)
@@ -51,7 +54,7 @@ class Valkey:
         )
         rotate(self.log)
         with self.log.open("ab") as log:
-            child = subprocess.Popen(
+            self.child = child = subprocess.Popen(
                 [str(binary()), str(settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -67,7 +70,12 @@ class Valkey:
 
         if not wait_until(is_up, 20):
             raise EmbeddedError(f"Valkey did not get ready in 20 s:\n{tail(self.log)}")
+        self.main = psutil.Process(child.pid)
         return True
+
+    def is_alive(self) -> bool:
+        """Whether its process, as last seen, still runs."""
+        return self.main is not None and self.main.is_running() and self.main.status() != psutil.STATUS_ZOMBIE
 
     def is_ready(self) -> bool:
         """Whether it answers on its socket to our password."""
@@ -91,6 +99,8 @@ class Valkey:
     def stop(self) -> None:
         """Ends it; what it held is gone, as it would be at any time."""
         end_processes(self.processes(), grace=5)
+        if self.child is not None:
+            self.child.poll()
         self.socket.unlink(missing_ok=True)
 
 

@@ -1,0 +1,59 @@
+# Everything that is done with a clone. `make demo` and `make test` need python3 (3.11 or later, with venv).
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+bin := .venv/bin
+ready := .venv/.ready
+sources := app berth migrations tests bench
+PYTEST_WORKERS ?= 2
+args ?=
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(ready): requirements.lock pyproject.toml deploy/setup.sh
+	@sh deploy/setup.sh
+
+setup: $(ready)  ## the virtual environment, as requirements.lock says
+
+demo: $(ready)  ## start Berth, run the main job through its API, show and check what happened
+	@$(bin)/berth demo $(args)
+
+up: $(ready)  ## start Berth and stay; Ctrl-C ends it
+	@$(bin)/berth up $(args)
+
+test: $(ready)  ## the tests, with the real Postgres and Valkey of the wheels
+	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q $(args)
+
+check: $(ready) lint types schema  ## format, lint, types, import contracts, templates, migrations, tests
+	@$(MAKE) --no-print-directory test
+
+fast: $(ready) lint types  ## the part of check that takes seconds; the pre-commit hook
+
+lint: $(ready)  ## format and lint of code and templates, import contracts
+	@$(bin)/ruff format --check --quiet . && echo "format    ok"
+	@$(bin)/ruff check --quiet . && echo "lint      ok"
+	@$(bin)/lint-imports --no-cache >.venv/contracts.txt 2>&1 || { cat .venv/contracts.txt; exit 1; }
+	@echo "contracts ok"
+	@$(bin)/djlint --check --lint --quiet app/templates >.venv/templates.txt 2>&1 || { cat .venv/templates.txt; exit 1; }
+	@echo "templates ok"
+
+types: $(ready)  ## mypy, strict
+	@$(bin)/mypy --no-error-summary && echo "types     ok"
+
+schema: $(ready)  ## whether the migrations make exactly the tables of app/models
+	@$(bin)/python -m app.trial.schema_check && echo "schema    ok"
+
+fmt: $(ready)  ## format the code and mend what can be mended
+	@$(bin)/ruff format --quiet . && $(bin)/ruff check --fix --quiet .
+	@$(bin)/djlint --reformat --quiet app/templates || true
+
+lock: $(ready)  ## write requirements.lock anew (args=--upgrade for newer versions)
+	@sh deploy/lock.sh $(args)
+
+bench: $(ready)  ## measure beside bare FastAPI + psycopg; writes docs/benchmarks.md
+	@$(bin)/python -m bench $(args)
+
+chaos: $(ready)  ## the fault experiments at their full size
+	@$(bin)/python -m tests.chaos $(args)
+
+.PHONY: help setup demo up test check fast lint types schema fmt lock bench chaos
