@@ -1,0 +1,1 @@
+"""Bytes: logs and objects."""

@@ -1,0 +1,1 @@
+"""What Berth does by itself: tasks, and the loops of the controller."""
