@@ -39,6 +39,11 @@ def engine() -> Engine:
     )
 
 
+@lru_cache(maxsize=1)
+def _reading(whole: Engine) -> Engine:
+    return whole.execution_options(isolation_level="AUTOCOMMIT")
+
+
 SessionFactory: sessionmaker[Session] = sessionmaker(expire_on_commit=False)
 
 
@@ -59,6 +64,16 @@ def unit_of_work() -> Iterator[Session]:
             action()
         except Exception:
             log.exception("an action after the commit failed")
+
+
+@contextmanager
+def read_session() -> Iterator[Session]:
+    """A session for reading: each statement sees what is committed, without BEGIN and COMMIT around it.
+
+    That saves two round trips on every read. Nothing may be written through it but what stands alone.
+    """
+    with SessionFactory(bind=_reading(engine())) as session:
+        yield session
 
 
 def after_commit(session: Session, action: Callable[[], None]) -> None:

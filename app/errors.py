@@ -4,7 +4,7 @@ Texts are templates with named slots, marked for translation by `N_`; the edge f
 No framework is imported here, and a status number appears nowhere else.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 PROBLEMS: dict[str, type["AppError"]] = {}
@@ -19,16 +19,20 @@ def N_(text: str) -> str:  # noqa: N802 - the customary name for gettext's "mark
 class FieldError:
     """What is wrong with one field of the input: RFC 6901 pointer, the line in a YAML source, and a fix.
 
-    `code` and `slots` are what the message was made of, for translation; `fix` is a replacement value.
+    `message` is a template for translation that `slots` fill; `fix` is a replacement value.
     """
 
     pointer: str
     message: str
     fix: str | None = None
     line: int | None = None
+    slots: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """What is sent, in English."""
+        message = self.message.format_map(_Lenient(self.slots)) if self.slots else self.message
+        made = {"pointer": self.pointer, "message": message, "fix": self.fix, "line": self.line}
+        return {key: value for key, value in made.items() if value is not None}
 
 
 class AppError(Exception):

@@ -1,0 +1,195 @@
+"""The one place that turns credentials into an Actor, for api, web and streams; each transport only reads its header.
+
+Each resolution is one statement with explicit columns on the session's own connection: it runs on every
+request. Expired, revoked and disabled are excluded in SQL, so that they end at once.
+"""
+
+import hashlib
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.domain.access import Action, Actor, Role, Scope, Verdict, can
+from app.errors import N_, Forbidden, NotFound, Unauthenticated
+
+USER, SERVICE_ACCOUNT, RUN = "u", "s", "r"
+_PREFIX = "berth_"
+_HINT_LENGTH = 12
+
+
+class InvalidToken(Unauthenticated):
+    """A bearer token that is unknown, expired, revoked, or whose owner is disabled: which one is not told."""
+
+    code = "INVALID_TOKEN"
+    title = N_("The token is not valid")
+    detail = N_("It is unknown, has expired or was revoked, or its owner was disabled.")
+    hint = N_("Run `berth login`, or make a new token.")
+
+
+@dataclass(frozen=True)
+class ProjectRef:
+    """A project as the actor's memberships name it."""
+
+    id: uuid.UUID
+    name: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An actor, and the projects it is a member of by name, as one statement found them."""
+
+    actor: Actor
+    projects: dict[str, ProjectRef] = field(default_factory=dict)
+
+
+def new_token(kind: str) -> tuple[str, bytes, str]:
+    """A new secret of 256 random bits: (token, its SHA-256 to store, the hint to show in lists)."""
+    token = f"{_PREFIX}{kind}_{secrets.token_urlsafe(32)}"
+    return token, token_hash(token), token[:_HINT_LENGTH]
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a secret. Plain SHA-256 is enough for 256 random bits."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+def require(actor: Actor, action: Action, project_id: uuid.UUID | None = None, run: uuid.UUID | None = None) -> None:
+    """Raises Forbidden, or NotFound for what the actor may not even see, unless the table allows it."""
+    verdict = can(actor, action, project_id, run)
+    if verdict == Verdict.HIDDEN:
+        raise NotFound
+    if verdict == Verdict.FORBIDDEN:
+        raise Forbidden
+
+
+_MEMBERSHIPS = """
+  left join lateral (
+    select array_agg(m.project_id) as ids, array_agg(m.role) as roles, array_agg(p.name) as names
+    from membership m join project p on p.id = m.project_id where m.user_id = u.id
+  ) m on true
+"""
+_USER = "u.id, u.name, u.is_admin, u.kind = 'service_account', u.language, u.theme, m.ids, m.roles, m.names"
+
+_BY_TOKEN = f"""
+  select {_USER}, t.scope, t.project_id, t.id,
+         t.used_at is null or t.used_at < now() - interval '1 minute'
+  from api_token t join "user" u on u.id = t.user_id {_MEMBERSHIPS}
+  where t.token_hash = %s and t.revoked_at is null and (t.expires_at is null or t.expires_at > now())
+    and u.disabled_at is null
+"""  # noqa: S608 - constants only
+_BY_SESSION = f"""
+  select {_USER}, s.seen_at < now() - interval '1 minute'
+  from user_session s join "user" u on u.id = s.user_id {_MEMBERSHIPS}
+  where s.token_hash = %s and s.expires_at > now() and u.disabled_at is null
+"""  # noqa: S608 - constants only
+# A job's own token lives as long as its attempt. It belongs to the run, not to the person who submitted it,
+# so disabling that person does not blind a run that a project still pays for.
+_BY_RUN_TOKEN = """
+  select u.id, u.name, r.id, r.project_id, p.name
+  from attempt a join run r on r.id = a.run_id join project p on p.id = r.project_id
+    join "user" u on u.id = r.created_by
+  where a.token_hash = %s and a.number = r.attempt and r.state in ('starting', 'running')
+"""
+_TOKEN_USED = """
+  update api_token set used_at = now() where id =
+    (select id from api_token where id = %s for update skip locked)
+"""
+_SESSION_SEEN = """
+  update user_session set seen_at = now() where token_hash =
+    (select token_hash from user_session where token_hash = %s for update skip locked)
+"""
+
+
+def resolve_bearer(session: Session, token: str, *, address: str = "", request_id: str = "") -> Identity:
+    """Who a bearer token stands for. Raises InvalidToken."""
+    if not token.startswith(_PREFIX) or len(token) > 100:
+        raise InvalidToken
+    if token.startswith(f"{_PREFIX}{RUN}_"):
+        return _resolve_run(session, token, address, request_id)
+    row = _one(session, _BY_TOKEN, token_hash(token))
+    if row is None:
+        raise InvalidToken
+    if row[12]:
+        _execute(session, _TOKEN_USED, row[11])
+    return _identity(row, Scope[row[9].upper()], row[10], None, address, request_id)
+
+
+def resolve_session(session: Session, cookie: str, *, address: str = "", request_id: str = "") -> Identity | None:
+    """Who a session cookie stands for, or None when it is unknown, expired or its owner is disabled."""
+    if len(cookie) > 100:
+        return None
+    hashed = token_hash(cookie)
+    row = _one(session, _BY_SESSION, hashed)
+    if row is None:
+        return None
+    if row[9]:
+        _execute(session, _SESSION_SEEN, hashed)
+    return _identity(row, Scope.ADMIN, None, hashed, address, request_id)
+
+
+def find_project(session: Session, identity: Identity, name: str) -> ProjectRef | None:
+    """The project by that name if the actor may see it. Costs a statement for platform admins only."""
+    found = identity.projects.get(name)
+    if found is None and identity.actor.is_admin and identity.actor.scope != Scope.RUN and len(name) <= 64:
+        row = _one(session, "select id, name from project where name = %s", name.replace("\0", ""))
+        found = ProjectRef(*row) if row else None
+    if found is None or identity.actor.role_in(found.id) is None:
+        return None
+    return found
+
+
+def _identity(
+    row: tuple[Any, ...],
+    scope: Scope,
+    only_project: uuid.UUID | None,
+    session_hash: bytes | None,
+    address: str,
+    request_id: str,
+) -> Identity:
+    ids, roles, names = row[6] or (), row[7] or (), row[8] or ()
+    actor = Actor(
+        user_id=row[0],
+        name=row[1],
+        is_admin=row[2],
+        is_service_account=row[3],
+        scope=scope,
+        roles={project: Role.of(role) for project, role in zip(ids, roles, strict=True)},
+        only_project=only_project,
+        session_hash=session_hash,
+        language=row[4],
+        theme=row[5],
+        address=address,
+        request_id=request_id,
+    )
+    return Identity(actor, {name: ProjectRef(key, name) for key, name in zip(ids, names, strict=True)})
+
+
+def _resolve_run(session: Session, token: str, address: str, request_id: str) -> Identity:
+    row = _one(session, _BY_RUN_TOKEN, token_hash(token))
+    if row is None:
+        raise InvalidToken
+    user_id, user_name, run, project_id, project_name = row
+    actor = Actor(
+        user_id=user_id,
+        name=user_name,
+        scope=Scope.RUN,
+        only_project=project_id,
+        run=run,
+        address=address,
+        request_id=request_id,
+    )
+    return Identity(actor, {project_name: ProjectRef(project_id, project_name)})
+
+
+def _one(session: Session, statement: str, value: Any) -> tuple[Any, ...] | None:
+    row: tuple[Any, ...] | None = _execute(session, statement, value).fetchone()
+    return row
+
+
+def _execute(session: Session, statement: str, value: Any) -> Any:
+    """On the driver's connection: SQLAlchemy's own execution would cost more than the query."""
+    connection: Any = session.connection().connection.driver_connection
+    return connection.execute(statement, (value,))

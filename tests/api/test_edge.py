@@ -1,0 +1,33 @@
+"""What every request meets before a route, and what is answered when nothing fits."""
+
+import pytest
+
+from tests.api.conftest import World
+
+
+def test_unknown_path_is_a_problem(world: World) -> None:
+    answer = world.as_("nobody").get("/nowhere")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "NOT_FOUND"
+    assert answer.json()["trace_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "evil.example:8800", ""])
+def test_unknown_host_is_misdirected(world: World, host: str) -> None:
+    answer = world.as_("nobody").get("/session", headers={"host": host})
+    assert (answer.status_code, answer.json()["code"]) == (421, "MISDIRECTED")
+
+
+def test_probes(world: World) -> None:
+    client = world.as_("nobody")
+    assert client.get("http://10.1.2.3/livez").status_code == 200
+    assert client.get("http://localhost/readyz").text == "ok\n"
+    assert b"berth_http_requests" in client.get("http://localhost/metrics").content
+
+
+def test_metrics_are_not_for_strangers(world: World) -> None:
+    url = "http://localhost/metrics"
+    assert world.api.client(address="10.1.2.3").get(url).status_code == 404
+    assert world.api.client(world.tokens["viewer"], address="10.1.2.3").get(url).status_code == 404
+    assert world.api.client(world.tokens["admin"], address="10.1.2.3").get(url).status_code == 200

@@ -1,0 +1,93 @@
+"""Rows for tests, one function per model; each flushes, so that keys are known. Commit where others must see it."""
+
+import datetime
+import itertools
+import uuid
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.domain.access import Role
+from app.domain.names import new_run_id
+from app.models import ApiToken, Attempt, Cluster, Membership, Pool, Project, Run, User, UserSession
+from app.services import identity
+
+_numbers = itertools.count(1)
+
+
+def make_user(session: Session, name: str | None = None, **values: Any) -> User:
+    return _added(session, User(**({"name": name or f"user{next(_numbers)}"} | values)))
+
+
+def make_project(session: Session, name: str | None = None, **values: Any) -> Project:
+    return _added(session, Project(**({"name": name or f"project{next(_numbers)}"} | values)))
+
+
+def make_member(session: Session, project: Project, role: Role, user: User | None = None) -> User:
+    """A user (a new one by default) with a role in the project."""
+    user = user or make_user(session)
+    _added(session, Membership(project_id=project.id, user_id=user.id, role=role.name.lower()))
+    return user
+
+
+def make_service_account(session: Session, project: Project, role: Role, name: str | None = None) -> User:
+    account = make_user(session, name, kind="service_account", project_id=project.id)
+    return make_member(session, project, role, account)
+
+
+def make_token(session: Session, user: User, scope: str = "admin", **values: Any) -> str:
+    """The token itself; its row is in the database."""
+    kind = identity.SERVICE_ACCOUNT if user.kind == "service_account" else identity.USER
+    token, hashed, hint = identity.new_token(kind)
+    row = {"user_id": user.id, "name": "test", "hint": hint, "token_hash": hashed, "scope": scope} | values
+    _added(session, ApiToken(**row))
+    return token
+
+
+def make_session(session: Session, user: User, hours: float = 1) -> str:
+    """A browser session's cookie value."""
+    cookie, hashed, _ = identity.new_token("b")
+    expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours)
+    _added(session, UserSession(token_hash=hashed, user_id=user.id, address="", agent="", expires_at=expires))
+    return cookie
+
+
+def make_pool(session: Session, name: str = "local", **values: Any) -> Pool:
+    """A pool on a cluster of its own."""
+    cluster = _added(session, Cluster(name=f"{name}-{next(_numbers)}", kind="local"))
+    capacity = {"cpu_millis": 4000, "memory_bytes": 8 << 30, "gpus": 0}
+    return _added(session, Pool(**({"name": name, "cluster_id": cluster.id} | capacity | values)))
+
+
+def make_run(session: Session, project: Project, user: User, **values: Any) -> Run:
+    """A queued run, without an attempt."""
+    row: dict[str, Any] = {
+        "public_id": new_run_id(),
+        "project_id": project.id,
+        "created_by": user.id,
+        "name": f"run{next(_numbers)}",
+        "kind": "job",
+        "spec": {},
+        "pool": "local",
+        "cpu_millis": 1000,
+        "memory_bytes": 1 << 30,
+        "gpus": 0,
+    }
+    return _added(session, Run(**(row | values)))
+
+
+def make_attempt(session: Session, run: Run, number: int = 1, **values: Any) -> tuple[Attempt, str]:
+    """A starting attempt, and its run token."""
+    token, hashed, _ = identity.new_token(identity.RUN)
+    row = {"run_id": run.id, "number": number, "state": "starting", "token_hash": hashed}
+    return _added(session, Attempt(**(row | values))), token
+
+
+def unknown_id() -> uuid.UUID:
+    return uuid.uuid4()
+
+
+def _added(session: Session, row: Any) -> Any:
+    session.add(row)
+    session.flush()
+    return row
