@@ -167,8 +167,10 @@ def search(run_id: uuid.UUID, text: str, attempt: int, replica: int = 0) -> Hits
     """
     needle, until = Needle(text), time.monotonic() + SEARCH_SECONDS
     found: list[int] = []
-    for chunk in _chunks(run_id, attempt, replica):
+    for chunk, first in _chunks(run_id, attempt, replica):
         for number in store.matches(chunk, needle):
+            if number < first:
+                continue
             if len(found) == MAX_HITS:
                 return Hits(found, is_capped=True, searched_to=number - 1)
             found.append(number)
@@ -180,7 +182,7 @@ def search(run_id: uuid.UUID, text: str, attempt: int, replica: int = 0) -> Hits
 def find_first_error(run_id: uuid.UUID, attempt: int, replica: int = 0) -> int | None:
     """The number of the first line that looks like an error; None where none does within SEARCH_SECONDS."""
     until = time.monotonic() + SEARCH_SECONDS
-    for chunk in _chunks(run_id, attempt, replica):
+    for chunk, _ in _chunks(run_id, attempt, replica):
         found = store.error_line(chunk)
         if found is not None or time.monotonic() > until:
             return found
@@ -192,8 +194,8 @@ def read_lines(run_id: uuid.UUID, attempt: int, replica: int, numbers: list[int]
     wanted, found = set(numbers), []
     if not numbers:
         return []
-    for chunk in _chunks(run_id, attempt, replica, numbers[0], numbers[-1]):
-        for number, record in store.numbered(chunk, numbers[0], numbers[-1]):
+    for chunk, first in _chunks(run_id, attempt, replica, numbers[0], numbers[-1]):
+        for number, record in store.numbered(chunk, first, numbers[-1]):
             if number in wanted:
                 found.append(Line(attempt, replica, number, record))
     return found
@@ -222,20 +224,26 @@ def _load(session: Session, run_id: uuid.UUID, span: _Span) -> _Loaded:
 
 
 def _whole(run_id: uuid.UUID, head: LogHead) -> Iterator[Line]:
-    for chunk in _chunks(run_id, head.attempt, head.replica, 1, head.lines):
-        for number, record in store.numbered(chunk, 1, head.lines):
+    for chunk, first in _chunks(run_id, head.attempt, head.replica, 1, head.lines):
+        for number, record in store.numbered(chunk, first, head.lines):
             yield Line(head.attempt, head.replica, number, record)
 
 
-def _chunks(run_id: uuid.UUID, attempt: int, replica: int, first: int = 1, last: int = _END) -> Iterator[Chunk]:
-    """Chunk after chunk, a few rows at a time, each in a session of its own."""
+def _chunks(
+    run_id: uuid.UUID, attempt: int, replica: int, first: int = 1, last: int = _END
+) -> Iterator[tuple[Chunk, int]]:
+    """Chunk after chunk, a few rows at a time in a session of their own, and which line to begin with.
+
+    A chunk may be one that was merged meanwhile, with lines that came before.
+    """
     while first <= last:
         with unit_of_work() as session:
             chunks = logs.list_chunks(session, run_id, attempt, replica, first, last, _CHUNKS)
-        yield from chunks
         if not chunks:
             return
-        first = chunks[-1].first_line + chunks[-1].lines
+        for chunk in chunks:
+            yield chunk, max(first, chunk.first_line)
+            first = chunk.first_line + chunk.lines
 
 
 def _facts(heads: list[LogHead], attempt: int | None, replica: int) -> Facts:

@@ -9,9 +9,10 @@ import random
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Protocol
 
 from app import queue
-from app.clusters.base import Cluster, ClusterUnavailable
+from app.clusters.base import ClusterUnavailable, LogPiece
 from app.db import unit_of_work
 from app.domain.loglines import Chunk, count_gaps, parse
 from app.repositories import logs
@@ -28,7 +29,15 @@ SMALL_BYTES = 64 << 10
 SMALL_CHUNKS = 64
 
 
-def ship_logs(cluster: Cluster) -> bool:
+class HasLogs(Protocol):
+    """As much of a cluster as is needed here."""
+
+    name: str
+
+    def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece: ...
+
+
+def ship_logs(cluster: HasLogs) -> bool:
     """Stores what is new in every log of the cluster; True when there was anything, so that more may follow."""
     with unit_of_work() as session:
         sources = logs.list_unsealed(session, cluster.name)
@@ -42,7 +51,7 @@ def ship_logs(cluster: Cluster) -> bool:
     return bool(stored)
 
 
-def _read(cluster: Cluster, sources: list[LogSource]) -> tuple[list[NewChunk], list[LogSource]]:
+def _read(cluster: HasLogs, sources: list[LogSource]) -> tuple[list[NewChunk], list[LogSource]]:
     """New chunks, and the sources that have ended and have nothing more."""
     pieces: list[NewChunk] = []
     finished: list[LogSource] = []
