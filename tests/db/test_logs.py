@@ -319,7 +319,7 @@ def test_a_lost_object_is_shown_as_a_gap(long_run: Run) -> None:
         project_id, key = session.execute(
             text(
                 "select project_id, object_key from log_chunk c join run r on r.id = run_id"
-                " where object_key is not null and attempt = 1 and first_line > 1 order by first_line limit 1"
+                " where object_key is not null and c.attempt = 1 and first_line > 1 order by first_line limit 1"
             )
         ).one()
     assert key.startswith(objects.project_prefix(project_id))
