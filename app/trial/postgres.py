@@ -19,7 +19,15 @@ from urllib.parse import quote
 
 import psutil
 
-from app.trial.processes import end_processes, nobody, private_folder, processes_in, socket_folder
+from app.trial.processes import (
+    end_processes,
+    is_alive,
+    nobody,
+    private_folder,
+    processes_in,
+    socket_folder,
+    still_alive,
+)
 
 SOCKET_NAME = ".s.PGSQL.5432"
 SETTINGS = {
@@ -71,7 +79,7 @@ class Postgres:
 
     def is_alive(self) -> bool:
         """Whether its main process, as last seen, still runs."""
-        return self.main is not None and self.main.is_running() and self.main.status() != psutil.STATUS_ZOMBIE
+        return self.main is not None and is_alive(self.main)
 
     def is_ready(self) -> bool:
         """Whether it answers on its socket with our password."""
@@ -86,7 +94,7 @@ class Postgres:
         main = self._main_process()
         if main is not None:
             end_processes([main], grace=grace, first=signal.SIGINT)
-        psutil.wait_procs(self.processes(), timeout=5)
+        still_alive(self.processes(), 5)
         if self.child is not None:
             self.child.poll()
 
@@ -104,7 +112,7 @@ class Postgres:
             return
         leftovers = self.processes()
         if leftovers:
-            psutil.wait_procs(leftovers, timeout=3)
+            still_alive(leftovers, 3)
             end_processes(self.processes(), grace=5, first=signal.SIGQUIT)
         for path in (self.data / "postmaster.pid", self.sockets / SOCKET_NAME):
             path.unlink(missing_ok=True)
@@ -146,6 +154,8 @@ class Postgres:
     def _start(self, prefix: list[str]) -> None:
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         command = [*prefix, str(binary("postgres")), "-D", str(self.data), "-k", str(self.sockets), *options]
+        if self.child is not None:
+            self.child.poll()
         rotate(self.log)
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal must not end it before Berth has stopped.

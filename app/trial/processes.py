@@ -87,11 +87,28 @@ def end_processes(processes: list[psutil.Process], *, grace: float, first: int =
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.send_signal(first)
-    _, alive = psutil.wait_procs(processes, timeout=grace)
+    alive = still_alive(processes, grace)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=5)
+    still_alive(alive, 5)
+
+
+def still_alive(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that have not ended in time. A zombie has: whose child it is may take long to notice."""
+    deadline = time.monotonic() + seconds
+    while True:
+        processes = [process for process in processes if is_alive(process)]
+        if not processes or time.monotonic() > deadline:
+            return processes
+        time.sleep(0.02)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs, stopped or not; a zombie does not."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def wait_until_ended(process: subprocess.Popen[bytes], deadline: float) -> bool:

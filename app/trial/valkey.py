@@ -16,7 +16,7 @@ from urllib.parse import quote
 import psutil
 
 from app.trial.postgres import EmbeddedError, rotate, tail, wait_until
-from app.trial.processes import end_processes, private_folder, processes_in, socket_folder
+from app.trial.processes import end_processes, is_alive, private_folder, processes_in, socket_folder
 
 SOCKET_NAME = "valkey.sock"
 
@@ -52,6 +52,8 @@ class Valkey:
             'save ""\nappendonly no\nmaxmemory 256mb\nmaxmemory-policy noeviction\n'
             f"dir {quoted(self.folder)}\ndaemonize no\nloglevel warning\n"
         )
+        if self.child is not None:
+            self.child.poll()
         rotate(self.log)
         with self.log.open("ab") as log:
             self.child = child = subprocess.Popen(
@@ -75,7 +77,7 @@ class Valkey:
 
     def is_alive(self) -> bool:
         """Whether its process, as last seen, still runs."""
-        return self.main is not None and self.main.is_running() and self.main.status() != psutil.STATUS_ZOMBIE
+        return self.main is not None and is_alive(self.main)
 
     def is_ready(self) -> bool:
         """Whether it answers on its socket to our password."""
