@@ -35,6 +35,16 @@ class FieldError:
         return {key: value for key, value in made.items() if value is not None}
 
 
+class BadValue(ValueError):
+    """A single value that cannot be read, said by pure code that knows no pointer. `fix` is one that can be."""
+
+    def __init__(self, message: str, fix: str | None = None, **slots: Any) -> None:
+        super().__init__(message.format_map(slots))
+        self.message = message
+        self.fix = fix
+        self.slots = slots
+
+
 class AppError(Exception):
     """Base of all. `fields` fill the slots of `detail` and `hint` and are part of the answer."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.api.strict_json import escaped
-from app.errors import N_, FieldError
+from app.errors import N_, BadValue, FieldError
 
 # By pydantic's error type; slots are filled from its context.
 _MESSAGES = {
@@ -56,6 +56,8 @@ def _field_error(finding: Mapping[str, Any]) -> FieldError:
     pointer = prefix + "".join(f"/{escaped(str(part)[:200])}" for part in location[1:])
     context = finding.get("ctx") or {}
     cause = context.get("error")
+    if isinstance(cause, BadValue):
+        return FieldError(pointer, cause.message, fix=cause.fix, slots=cause.slots)
     if finding.get("type") == "value_error" and isinstance(cause, ValueError):
         return FieldError(pointer, str(cause), fix=getattr(cause, "fix", None))
     template = _MESSAGES.get(str(finding.get("type")))

@@ -69,6 +69,11 @@ def decide(pool: PoolState) -> Decision:
     return decision
 
 
+def behind(pool: PoolState, runs: Sequence[Waiting]) -> dict[uuid.UUID, Reason]:
+    """The reasons of runs that are further back in the line than `decide` was shown."""
+    return {run.id: _behind(pool, run) for run in runs}
+
+
 def _behind(pool: PoolState, run: Waiting) -> Reason:
     return Reason("BEHIND_IN_LINE", {"asked": str(run.asked), "pool": pool.name, "capacity": str(pool.capacity)})
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from app.domain.quantities import QuantityError, parse_duration
 from app.domain.states import RunState
+from app.errors import N_, BadValue
 
 KEYS = ("status", "owner", "name", "tag", "created", "pool", "priority", "gpu", "param.")
 PRIORITIES = ("low", "normal", "high")
+_EXAMPLES = {"created": "created:<7d", "gpu": "gpu:>4"}
 MAX_TERMS = 20
 MAX_LENGTH = 1000
 
@@ -23,12 +25,8 @@ MAX_LENGTH = 1000
 _ANY_TIME = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
 
-class FilterError(ValueError):
-    """A filter that cannot be understood; `fix` is the nearest that can, or None."""
-
-    def __init__(self, message: str, fix: str | None = None) -> None:
-        super().__init__(message)
-        self.fix = fix
+class FilterError(BadValue):
+    """A filter that cannot be understood; `fix` is the nearest that can."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,15 @@ class Term:
 def parse(text: str) -> list[Term]:
     """The terms of a filter, in order. Raises FilterError."""
     if len(text) > MAX_LENGTH:
-        raise FilterError(f"a filter has at most {MAX_LENGTH} characters")
+        raise FilterError(N_("a filter has at most {most} characters"), most=MAX_LENGTH)
     if "\x00" in text or not text.isprintable():
-        raise FilterError("a filter is one line of printable text")
+        raise FilterError(N_("a filter is one line of printable text"))
     try:
         words = shlex.split(text, posix=True)
     except ValueError:
-        raise FilterError("a quotation mark is not closed", text.replace('"', "").replace("'", "")) from None
+        raise FilterError(N_("a quotation mark is not closed"), text.replace('"', "").replace("'", "")) from None
     if len(words) > MAX_TERMS:
-        raise FilterError(f"a filter has at most {MAX_TERMS} terms")
+        raise FilterError(N_("a filter has at most {most} terms"), most=MAX_TERMS)
     return [_term(word) for word in words if word != "-"]
 
 
@@ -67,17 +65,15 @@ def _term(word: str) -> Term:
     assert match, "every text matches"
     operator, value = match[1] or "=", match[2]
     if not value:
-        raise FilterError(f'"{key}:" has no value')
+        raise FilterError(N_("{key}: has no value"), key=key)
     ordered = key in {"created", "gpu"}
     if operator != "=" and not ordered:
-        raise FilterError(f'"{key}" cannot be compared with {operator}', f"{key}:{value}")
+        raise FilterError(N_("{key} cannot be compared with {operator}"), f"{key}:{value}", key=key, operator=operator)
     values = tuple(part for part in value.split(",") if part)
     for part in values:
         _check(key, part)
     if ordered and (len(values) != 1 or (key == "created" and operator == "=")):
-        raise FilterError(
-            f'"{key}" takes one value, as in {key}:<7d' if key == "created" else f'"{key}" takes one value'
-        )
+        raise FilterError(N_("{key} takes one value, as in {example}"), key=key, example=_EXAMPLES[key])
     return Term(key, operator, values, negated)
 
 
@@ -86,7 +82,12 @@ def _known(key: str) -> None:
         return
     names = [name.rstrip(".") for name in KEYS]
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    raise FilterError(f'there is no filter "{key[:40]}"; there are {", ".join(names)}', near[0] if near else None)
+    raise FilterError(
+        N_("there is no filter {key}; there are {names}"),
+        near[0] if near else None,
+        key=key[:40],
+        names=", ".join(names),
+    )
 
 
 def _check(key: str, value: str) -> None:
@@ -97,9 +98,15 @@ def _check(key: str, value: str) -> None:
         choices = PRIORITIES
     if choices and value not in choices:
         near = difflib.get_close_matches(value, choices, n=1)
-        raise FilterError(f'"{value[:40]}" is no {key}; there are {", ".join(choices)}', near[0] if near else None)
+        raise FilterError(
+            N_("{value} is no {key}; there are {choices}"),
+            near[0] if near else None,
+            value=value[:40],
+            key=key,
+            choices=", ".join(choices),
+        )
     if key == "gpu" and not re.fullmatch(r"\d{1,6}", value):
-        raise FilterError(f'"{value[:40]}" is not a number of GPUs')
+        raise FilterError(N_("{value} is not a number of GPUs"), value=value[:40])
     if key == "created":
         moment(value, _ANY_TIME)
 
@@ -113,5 +120,7 @@ def moment(value: str, now: datetime.datetime) -> datetime.datetime:
     try:
         found = datetime.datetime.fromisoformat(value)
     except ValueError:
-        raise FilterError(f'"{value[:40]}" is neither an age such as 7d nor a date such as 2026-11-22') from None
+        raise FilterError(
+            N_("{value} is neither an age such as 7d nor a date such as 2026-11-22"), value=value[:40]
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)

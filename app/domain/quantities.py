@@ -8,6 +8,8 @@ restricted to the forms that mean something for that resource.
 import re
 from decimal import Decimal
 
+from app.errors import N_, BadValue
+
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _DECIMAL = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -18,12 +20,8 @@ MAX_BYTES = 2**50
 MAX_SECONDS = 366 * 86400
 
 
-class QuantityError(ValueError):
-    """A quantity that cannot be read. `fix` is a replacement that can, or None."""
-
-    def __init__(self, message: str, fix: str | None = None) -> None:
-        super().__init__(message)
-        self.fix = fix
+class QuantityError(BadValue):
+    """A quantity that cannot be read."""
 
 
 def parse_cpu(text: str) -> int:
@@ -31,12 +29,16 @@ def parse_cpu(text: str) -> int:
     text = text.strip()
     match = re.fullmatch(_NUMBER + r"(m?)", text)
     if not match:
-        raise QuantityError(f"{_shown(text)} is not a number of CPU cores", _first_number(text))
+        raise QuantityError(N_("{value} is not a number of CPU cores"), _first_number(text), value=_shown(text))
     millis = Decimal(match[1]) * (1 if match[2] else 1000)
     if millis != millis.to_integral_value():
-        raise QuantityError(f"{_shown(text)} is finer than 1m, a thousandth of a core", f"{int(millis) + 1}m")
+        raise QuantityError(
+            N_("{value} is finer than 1m, a thousandth of a core"), f"{int(millis) + 1}m", value=_shown(text)
+        )
     if not 1 <= millis <= MAX_CPU_MILLIS:
-        raise QuantityError(f"{_shown(text)} is not between 1m and {MAX_CPU_MILLIS // 1000} cores")
+        raise QuantityError(
+            N_("{value} is not between 1m and {most} cores"), value=_shown(text), most=MAX_CPU_MILLIS // 1000
+        )
     return int(millis)
 
 
@@ -49,24 +51,26 @@ def parse_memory(text: str) -> int:
     text = text.strip()
     match = re.fullmatch(_NUMBER + r"([A-Za-z]*)", text)
     if not match:
-        raise QuantityError(f"{_shown(text)} is not an amount of memory", "1Gi")
+        raise QuantityError(N_("{value} is not an amount of memory"), "1Gi", value=_shown(text))
     number, unit = Decimal(match[1]), match[2]
     if unit in _DECIMAL:
         raise QuantityError(
-            f"{_shown(text)} uses a decimal unit; memory is counted in binary units here",
+            N_("{value} uses a decimal unit; memory is counted in binary units here"),
             f"{match[1]}{unit.upper()}i",
+            value=_shown(text),
         )
     if unit and unit not in _BINARY:
         nearest = unit[:1].upper() + "i"
         raise QuantityError(
-            f"{_shown(text)} has an unknown unit; use Ki, Mi, Gi or Ti",
+            N_("{value} has an unknown unit; use Ki, Mi, Gi or Ti"),
             f"{match[1]}{nearest}" if nearest in _BINARY else f"{match[1]}Gi",
+            value=_shown(text),
         )
     size = number * _BINARY.get(unit, 1)
     if size < 2**20:
-        raise QuantityError(f"{_shown(text)} is less than 1Mi", f"{match[1]}Gi" if not unit else "1Mi")
+        raise QuantityError(N_("{value} is less than 1Mi"), f"{match[1]}Gi" if not unit else "1Mi", value=_shown(text))
     if size > MAX_BYTES:
-        raise QuantityError(f"{_shown(text)} is more than 1Pi")
+        raise QuantityError(N_("{value} is more than 1Pi"), value=_shown(text))
     return int(size)
 
 
@@ -74,10 +78,12 @@ def parse_duration(text: str) -> int:
     """Whole seconds: "90s", "5m", "8h", "2d", or a combination such as "1h30m". Raises QuantityError."""
     text = text.strip()
     if not re.fullmatch(r"(?:\d{1,9}[smhd])+", text):
-        raise QuantityError(f"{_shown(text)} is not a duration; write it as 90s, 5m, 8h or 1h30m", _as_seconds(text))
+        raise QuantityError(
+            N_("{value} is not a duration; write it as 90s, 5m, 8h or 1h30m"), _as_seconds(text), value=_shown(text)
+        )
     seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([smhd])", text))
     if seconds > MAX_SECONDS:
-        raise QuantityError(f"{_shown(text)} is more than {MAX_SECONDS // 86400} days")
+        raise QuantityError(N_("{value} is more than {most} days"), value=_shown(text), most=MAX_SECONDS // 86400)
     return seconds
 
 

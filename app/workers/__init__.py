@@ -1,1 +1,1 @@
-"""What Berth does by itself: tasks, and the loops of the controller."""
+"""What works in the background: Celery tasks of a few lines, and the controller's leased loops."""

@@ -12,11 +12,11 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from app.domain.quantities import QuantityError, parse_cpu, parse_duration, parse_memory
+from app.domain.quantities import parse_cpu, parse_duration, parse_memory
 from app.domain.quota import Resources
 from app.domain.states import MAX_ATTEMPTS, Cause
+from app.errors import N_, BadValue
 
 # What changes how the program's own loader or interpreter starts would let a job pass for another, so these
 # are Berth's to set.
@@ -31,16 +31,11 @@ def _quantity(parse: Any) -> Any:
 
     def check(value: Any) -> Any:
         if isinstance(value, bool):
-            raise PydanticCustomError("quantity", "must be text such as the examples show")
+            raise BadValue(N_("must be text such as the examples show"))
         text = str(value) if isinstance(value, int | float) else value
         if not isinstance(text, str):
-            raise PydanticCustomError("quantity", "must be text such as the examples show")
-        try:
-            parse(text)
-        except QuantityError as error:
-            raise PydanticCustomError(
-                "quantity", "{message}", {"message": str(error), "fix": error.fix or ""}
-            ) from error
+            raise BadValue(N_("must be text such as the examples show"))
+        parse(text)
         return text.strip()
 
     return BeforeValidator(check)
@@ -49,30 +44,28 @@ def _quantity(parse: Any) -> Any:
 def _plain(value: str) -> str:
     """No control characters (a tab in a script is text), no NUL, no lone surrogates."""
     if any((ord(char) < 32 and char not in "\n\t\r") or 0xD800 <= ord(char) <= 0xDFFF for char in value):
-        raise PydanticCustomError("control_character", "must not contain control characters")
+        raise BadValue(N_("must not contain control characters"))
     return value
 
 
 def _one_line(value: str) -> str:
     if "\n" in value or "\r" in value:
-        raise PydanticCustomError("one_line", "must be a single line")
+        raise BadValue(N_("must be a single line"))
     return _plain(value)
 
 
 def _stays_inside(value: str) -> str:
     if ".." in value.split("/"):
-        raise PydanticCustomError("leaves_folder", "must stay inside the folder of the snapshot")
+        raise BadValue(N_("must stay inside the folder of the snapshot"))
     return value
 
 
 def _env_names(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not _ENV_NAME.fullmatch(name):
-            raise PydanticCustomError(
-                "env_name", "{name} is not a name for an environment variable", {"name": repr(name[:40])}
-            )
+            raise BadValue(N_("{name} is not a name for an environment variable"), name=repr(name[:40]))
         if _RESERVED_ENV.match(name):
-            raise PydanticCustomError("env_reserved", "{name} is set by Berth and cannot be set here", {"name": name})
+            raise BadValue(N_("{name} is set by Berth and cannot be set here"), name=name)
     return value
 
 
@@ -81,6 +74,7 @@ Memory = Annotated[str, _quantity(parse_memory), Field(max_length=32, examples=[
 Duration = Annotated[str, _quantity(parse_duration), Field(max_length=32, examples=["8h", "30s"])]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 Value = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_plain)]
+Script = Annotated[str, StringConstraints(min_length=1, max_length=65_536), AfterValidator(_plain)]
 Env = Annotated[dict[str, Value], Field(max_length=200), AfterValidator(_env_names)]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
 Parameter = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_plain)] | int | float | bool
@@ -136,9 +130,9 @@ class Spec(BaseModel):
     @model_validator(mode="after")
     def _one_python(self) -> "Spec":
         if self.python and self.requirements:
-            raise PydanticCustomError("one_python", "python and requirements exclude each other; keep one")
+            raise BadValue(N_("python and requirements exclude each other; keep one"))
         if self.requirements and not self.snapshot:
-            raise PydanticCustomError("no_snapshot", "requirements is a file of the snapshot, and there is no snapshot")
+            raise BadValue(N_("requirements is a file of the snapshot, and there is no snapshot"))
         return self
 
     @property

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-from app.workloads.base import Spec, Value, _plain
+from app.errors import N_, BadValue
+from app.workloads.base import Script, Spec, Value
 
 name = "job"
 
@@ -19,16 +19,16 @@ class JobSpec(Spec):
         Field(min_length=1, max_length=1000, description="Program and arguments, not passed through a shell."),
     ] = None
     script: Annotated[
-        Annotated[str, StringConstraints(min_length=1, max_length=65_536), AfterValidator(_plain)] | None,
+        Script | None,
         Field(description="Lines for /bin/sh, which stops at the first command that fails."),
     ] = None
 
     @model_validator(mode="after")
     def _one_program(self) -> "JobSpec":
         if (self.command is None) == (self.script is None):
-            raise PydanticCustomError("one_program", "give either command or script")
+            raise BadValue(N_("give either command or script"))
         if self.command is not None and not self.command[0].strip():
-            raise PydanticCustomError("empty_program", "the first part of command names the program")
+            raise BadValue(N_("the first part of command names the program"))
         return self
 
 

@@ -1,0 +1,192 @@
+"""Runs: submit, list, look, stop, run again."""
+
+import datetime
+import uuid
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import cursors, wire
+from app.api.deps import ActorDep, AfterDep, IdempotencyDep, LimitDep, ProjectDep, ReadSessionDep, SessionDep, allowed
+from app.api.problems import language_of
+from app.api.routing import PREFIX, new_router, problems
+from app.api.schemas.runs import (
+    Empty,
+    EventPage,
+    RunClone,
+    RunCreate,
+    RunPage,
+    RunRead,
+    event_read,
+    run_item,
+    run_read,
+)
+from app.api.validation import field_errors
+from app.domain.access import Action
+from app.domain.filters import MAX_LENGTH, FilterError, parse
+from app.domain.names import RUN_ID
+from app.errors import FieldError, Invalid, NotFound
+from app.repositories import runs as repository
+from app.repositories.runs import SORTS, Position
+from app.services import runs
+from app.services.identity import require
+from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
+
+router = new_router("runs")
+
+RunId = Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])]
+_REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting)
+# What a list may leave out; the id always comes.
+_FIELDS = tuple(RunPage.model_fields["items"].annotation.__args__[0].model_fields)
+
+
+@router.post("/projects/{project}/runs", status_code=202, responses=_REFUSALS, response_model=RunRead)
+@allowed(Action.RUN_WRITE)
+def create_run(
+    request: Request, body: RunCreate, project: ProjectDep, actor: ActorDep, session: SessionDep, once: IdempotencyDep
+) -> Response:
+    """Submit a run; it is put in line at once and starts when its pool has room.
+
+    What could never start is refused here, with the nearest that could.
+    """
+    source = body.source.model_dump(exclude_none=True)
+    public_id = runs.submit_run(session, actor, project.id, body.spec, source, once=once)
+    return _accepted(request, repository.get_run(session, actor, public_id))
+
+
+@router.get("/projects/{project}/runs", response_model=RunPage)
+@allowed(Action.RUN_READ)
+def list_runs(
+    request: Request,
+    project: ProjectDep,
+    actor: ActorDep,
+    session: ReadSessionDep,
+    q: Annotated[str, Query(max_length=MAX_LENGTH, description="A filter.", examples=["status:failed owner:me"])] = "",
+    sort: Annotated[str, Query(pattern="^-?(created|name)$", description="Order; - is descending.")] = "-created",
+    after: AfterDep = None,
+    limit: LimitDep = 50,
+    fields: Annotated[
+        str | None, Query(max_length=500, description="Fields to send, joined by commas.", examples=["id,state"])
+    ] = None,
+) -> Response:
+    """The project's runs, newest first unless sorted otherwise."""
+    assert sort in SORTS, "checked by the pattern"
+    terms = _terms(q)
+    wanted = _wanted(fields)
+    scope = f"runs:{project.id}:{sort}:{q}"
+    position = _position(cursors.decode(scope, after)) if after else None
+    now = datetime.datetime.now(datetime.UTC)
+    rows = repository.list_runs(
+        session, actor, project.id, terms=terms, sort=sort, after=position, limit=limit, now=now
+    )
+    language = language_of(request)
+    items = [run_item(row, now, language) for row in rows[:limit]]
+    if wanted is not None:
+        items = [{name: item[name] for name in wanted} for item in items]
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        following = cursors.encode(scope, [str(last.id), last.name] if "name" in sort else [str(last.id)])
+    return wire.page_response(request, items, following)
+
+
+def _position(values: list[Any]) -> Position:
+    return Position(uuid.UUID(values[0]), *values[1:])
+
+
+def _terms(q: str) -> Any:
+    try:
+        return parse(q)
+    except FilterError as error:
+        raise Invalid([FieldError("/query/q", error.message, error.fix, slots=error.slots)]) from error
+
+
+def _wanted(fields: str | None) -> list[str] | None:
+    if fields is None:
+        return None
+    names = [name.strip() for name in fields.split(",") if name.strip()]
+    unknown = [name for name in names if name not in _FIELDS]
+    if unknown:
+        raise Invalid([FieldError("/query/fields", f"there is no field {unknown[0][:40]}", ",".join(_FIELDS))])
+    return ["id", *(name for name in names if name != "id")]
+
+
+@router.get("/runs/{run}", response_model=RunRead)
+@allowed(Action.RUN_READ, late=True)
+def read_run(request: Request, run: RunId, actor: ActorDep, session: ReadSessionDep) -> Response:
+    """One run: its spec, its attempts, and why it waits or why it ended."""
+    row = repository.get_run(session, actor, _checked(run))
+    require(actor, Action.RUN_READ, row.project_id)
+    tag = wire.etag(row.version)
+    if wire.is_unchanged(request, tag):
+        return wire.not_modified(tag)
+    now = datetime.datetime.now(datetime.UTC)
+    return wire.json_response(run_read(row, now, language_of(request)), headers={"etag": tag})
+
+
+@router.post("/runs/{run}:stop", status_code=202, response_model=RunRead)
+@allowed(Action.RUN_WRITE, late=True)
+def stop_run(request: Request, run: RunId, body: Empty, actor: ActorDep, session: SessionDep) -> Response:
+    """Ask a run to end: a signal, and after its grace the end of everything it started.
+
+    Asking again, or asking of a run that has ended, changes nothing.
+    """
+    del body
+    return _accepted(request, runs.stop_run(session, actor, _checked(run)))
+
+
+@router.post("/runs/{run}:rerun", status_code=202, responses=_REFUSALS, response_model=RunRead)
+@allowed(Action.RUN_WRITE, late=True)
+def rerun(
+    request: Request, run: RunId, body: Empty, actor: ActorDep, session: SessionDep, once: IdempotencyDep
+) -> Response:
+    """Submit the same again: the same code, command and parameters."""
+    del body
+    public_id = runs.rerun(session, actor, _checked(run), once=once)
+    return _accepted(request, repository.get_run(session, actor, public_id))
+
+
+@router.post("/runs/{run}:clone", status_code=202, responses=_REFUSALS, response_model=RunRead)
+@allowed(Action.RUN_WRITE, late=True)
+def clone_run(
+    request: Request, run: RunId, body: RunClone, actor: ActorDep, session: SessionDep, once: IdempotencyDep
+) -> Response:
+    """Submit it again with other values for some fields of its spec."""
+    try:
+        public_id = runs.rerun(session, actor, _checked(run), body.changes, once=once)
+    except ValidationError as error:
+        findings = [{**finding, "loc": ("body", "changes", *finding["loc"])} for finding in error.errors()]
+        raise Invalid(field_errors(findings)) from error
+    return _accepted(request, repository.get_run(session, actor, public_id))
+
+
+@router.get("/runs/{run}/events", response_model=EventPage)
+@allowed(Action.RUN_READ, late=True)
+def list_events(
+    request: Request, run: RunId, actor: ActorDep, session: ReadSessionDep, after: AfterDep = None, limit: LimitDep = 50
+) -> Response:
+    """Everything that happened to the run, oldest first."""
+    row = repository.get_run_ref(session, actor, _checked(run))
+    require(actor, Action.RUN_READ, row.project_id)
+    scope = f"events:{row.id}"
+    start = cursors.decode(scope, after)[0] if after else 0
+    rows = repository.list_events(session, row.id, after=start, limit=limit)
+    language = language_of(request)
+    following = cursors.encode(scope, [rows[limit - 1].id]) if len(rows) > limit else None
+    return wire.page_response(request, [event_read(event, language) for event in rows[:limit]], following)
+
+
+def _checked(run: str) -> str:
+    """The id, if it has the form of one: no other can exist, so none is looked for."""
+    if not RUN_ID.fullmatch(run):
+        raise NotFound
+    return run
+
+
+def _accepted(request: Request, row: Any) -> Response:
+    now = datetime.datetime.now(datetime.UTC)
+    headers = {"location": f"{PREFIX}/runs/{row.public_id}", "etag": wire.etag(row.version)}
+    return wire.json_response(run_read(row, now, language_of(request)), 202, headers)

@@ -1,0 +1,237 @@
+"""Runs on the wire."""
+
+import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
+
+from app.domain.quantities import format_cpu, format_memory
+from app.domain.reasons import EVENTS, REASONS
+from app.i18n import translate
+from app.repositories.runs import PRIORITY_NAMES
+from app.settings import get_settings
+from app.workloads.base import Line
+from app.workloads.kinds.job import JobSpec
+
+ShortLine = Annotated[Line, Field(max_length=200)]
+
+
+class Source(BaseModel):
+    """Where the code came from, as the client found it; recorded, not checked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    git_commit: Annotated[str | None, Field(pattern=r"^[0-9a-f]{7,64}$")] = None
+    git_branch: ShortLine | None = None
+    git_dirty: Annotated[bool | None, Field(strict=True)] = None
+    entry: ShortLine | None = None
+
+
+class RunCreate(BaseModel):
+    """A run to be submitted."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"spec": {"name": "hello", "command": ["python3", "-c", "print('hello')"], "cpu": "1"}}]
+        },
+    )
+
+    spec: JobSpec
+    source: Source = Source()
+
+
+class RunClone(BaseModel):
+    """Fields of the spec to change; the rest is as in the original."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"changes": {"parameters": {"lr": 0.2}}}]}
+    )
+
+    changes: dict[str, Any] = Field(default={}, max_length=50)
+
+
+class Empty(BaseModel):
+    """No fields are needed."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}]})
+
+
+class ReasonRead(BaseModel):
+    """Why a run waits or why it ended. `code` is stable, `text` is in the reader's language."""
+
+    code: str
+    text: str
+    args: dict[str, Any]
+
+
+class ReplicaRead(BaseModel):
+    """One process of an attempt."""
+
+    index: int
+    state: str
+    exit_code: int | None
+    usage: dict[str, Any] | None
+
+
+class AttemptRead(BaseModel):
+    """One try of a run."""
+
+    number: int
+    state: str
+    cause: str | None
+    reason: ReasonRead | None
+    exit_code: int | None
+    first_error: str | None
+    admitted_at: str
+    started_at: str | None
+    finished_at: str | None
+    replicas: list[ReplicaRead]
+
+
+class Progress(BaseModel):
+    """How far the program says it is."""
+
+    done: int
+    total: int | None
+
+
+class RunItem(BaseModel):
+    """A run as lists show it."""
+
+    id: str
+    project: str
+    name: str
+    kind: str
+    state: str
+    desired: str
+    tags: list[str]
+    created_by: str
+    priority: str
+    pool: str
+    cpu: str
+    memory: str
+    gpus: int
+    replicas: int
+    attempt: int
+    reason: ReasonRead | None
+    exit_code: int | None
+    first_error: str | None
+    progress: Progress | None
+    created_at: datetime.datetime
+    queued_at: datetime.datetime
+    started_at: datetime.datetime | None
+    finished_at: datetime.datetime | None
+    waited_seconds: float
+    ran_seconds: float | None
+    url: str
+    version: int
+
+
+class RunRead(RunItem):
+    """One run with everything that is known of it."""
+
+    spec: dict[str, Any]
+    source: dict[str, Any]
+    parent: str | None
+    place: int | None
+    attempts: list[AttemptRead]
+
+
+class RunPage(BaseModel):
+    """A page of runs."""
+
+    items: list[RunItem]
+    next: str | None
+    has_more: bool
+
+
+class EventRead(BaseModel):
+    """One line of a run's history."""
+
+    id: int
+    at: datetime.datetime
+    code: str
+    text: str
+    attempt: int
+    old_state: str | None
+    new_state: str | None
+    actor: str | None
+
+
+class EventPage(BaseModel):
+    """A page of events, oldest first."""
+
+    items: list[EventRead]
+    next: str | None
+    has_more: bool
+
+
+def reason(code: str | None, args: dict[str, Any] | None, language: str) -> dict[str, Any] | None:
+    """A stored reason with its sentence in `language`."""
+    if code is None:
+        return None
+    known = REASONS.get(code)
+    sentence = translate(language, known.sentence, **(args or {})) if known else code
+    return {"code": code, "text": sentence, "args": args or {}}
+
+
+def run_item(row: Row[Any], now: datetime.datetime, language: str) -> dict[str, Any]:
+    """A row of `repositories/runs.py:list_runs`, as RunItem has it."""
+    started, finished = row.started_at, row.finished_at
+    waited_until = started or finished or now
+    done = row.progress_done
+    return {
+        "id": row.public_id,
+        "project": row.project,
+        "name": row.name,
+        "kind": row.kind,
+        "state": row.state,
+        "desired": row.desired,
+        "tags": row.tags,
+        "created_by": row.created_by,
+        "priority": PRIORITY_NAMES.get(row.priority, "normal"),
+        "pool": row.pool,
+        "cpu": format_cpu(row.cpu_millis),
+        "memory": format_memory(row.memory_bytes),
+        "gpus": row.gpus,
+        "replicas": row.replicas,
+        "attempt": row.attempt,
+        "reason": reason(row.reason_code, row.reason, language),
+        "exit_code": row.exit_code,
+        "first_error": row.first_error,
+        "progress": None if done is None else {"done": done, "total": row.progress_total},
+        "created_at": row.created_at,
+        "queued_at": row.queued_at,
+        "started_at": started,
+        "finished_at": finished,
+        "waited_seconds": max(round((waited_until - row.queued_at).total_seconds(), 3), 0.0),
+        "ran_seconds": None if started is None else max(round(((finished or now) - started).total_seconds(), 3), 0.0),
+        "url": f"{get_settings().console_url}/r/{row.public_id}",
+        "version": row.version,
+    }
+
+
+def run_read(row: Row[Any], now: datetime.datetime, language: str) -> dict[str, Any]:
+    """A row of `repositories/runs.py:get_run`, as RunRead has it."""
+    attempts = [
+        {
+            "number": attempt["number"],
+            "state": attempt["state"],
+            "cause": attempt["cause"],
+            "reason": reason(attempt["reason_code"], attempt["reason"], language),
+            **{key: attempt[key] for key in ("exit_code", "first_error", "admitted_at", "started_at", "finished_at")},
+            "replicas": attempt["replicas"],
+        }
+        for attempt in row.attempts
+    ]
+    extra = {"spec": row.spec, "source": row.source, "parent": row.parent, "place": row.place, "attempts": attempts}
+    return run_item(row, now, language) | extra
+
+
+def event_read(row: Row[Any], language: str) -> dict[str, Any]:
+    """A row of `repositories/runs.py:list_events`, with its sentence."""
+    text = translate(language, EVENTS.get(row.code, row.code), **{"attempt": row.attempt} | row.data)
+    kept = ("id", "at", "code", "attempt", "old_state", "new_state", "actor")
+    return {key: getattr(row, key) for key in kept} | {"text": text}

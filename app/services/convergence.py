@@ -1,0 +1,472 @@
+"""What has to be done for a run next, and the record of what was done.
+
+The worker claims a run's lease, asks `next_step`, acts on the cluster outside any transaction, records the
+result, and asks again. Every write is guarded by the lease's token: whoever lost the lease throws its
+result away. Nothing here talks to a cluster.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from app.clusters.base import ProcessPlan
+from app.domain.quantities import parse_cpu, parse_duration, parse_memory
+from app.domain.states import TERMINAL, Cause, RunState, advance, may_retry
+from app.queue import wake_admission
+from app.services.run_tokens import run_token
+from app.settings import get_settings
+from app.workloads.registry import KINDS, read_spec
+
+# How long logs and outputs may keep an ended attempt from being shown as ended.
+_LOG_PATIENCE_SECONDS = 60
+
+
+class LeaseLostError(Exception):
+    """Another worker has the run now; what this one found out is thrown away."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to act for a run, until its lease ends."""
+
+    run_id: uuid.UUID
+    token: uuid.UUID
+
+
+class Act(StrEnum):
+    """What the worker has to do outside the transaction."""
+
+    NOTHING = "nothing"
+    START = "start"
+    STOP = "stop"
+    STORE_OUTPUTS = "store_outputs"
+    CLEAN_UP = "clean_up"
+
+
+@dataclass(frozen=True)
+class Step:
+    """The one next thing. `again_in`: when to look again without being told, in seconds; None for never."""
+
+    act: Act
+    pool: str = ""
+    public_id: str = ""
+    attempt: int = 0
+    plan: ProcessPlan | None = None
+    grace_seconds: int = 0
+    is_last: bool = False
+    again_in: float | None = None
+
+
+_CLAIM = text("""
+update run set lease_token = :token, lease_until = now() + make_interval(secs => :seconds),
+               due_at = now() + make_interval(secs => :seconds)
+ where id = (select id from run where id = :run_id and (lease_until is null or lease_until < now())
+               for update skip locked)
+returning id
+""")
+# Somebody who marked the run due while it was held set due_at back: only then do the two times differ.
+_PROLONG = text("""
+update run set due_at = case when due_at = lease_until then now() + make_interval(secs => :seconds) else due_at end,
+               lease_until = now() + make_interval(secs => :seconds)
+ where id = :run_id and lease_token = :token
+""")
+_RELEASE = text("""
+with freed as (
+  update run set lease_token = null, lease_until = null, failures = case when :failed then failures + 1 else 0 end,
+         due_at = case when due_at is distinct from lease_until then now()
+                       when :failed then now() + make_interval(secs => least(300, power(2, failures)) * (0.5 + random()))
+                       when cast(:again_in as float) is not null then now() + make_interval(secs => :again_in) end
+   where id = :run_id and lease_token = :token returning due_at)
+select pg_notify('berth_due', '') from freed where due_at <= now()
+""")
+_RUN = text("""
+select id, public_id, project_id, name, pool, spec, desired, state, attempt, generation, observed_generation
+  from run where id = :run_id and lease_token = :token for update
+""")
+_ATTEMPTS = text("""
+select attempt.number, attempt.state, attempt.handle is not null as is_started, attempt.finished_at,
+       attempt.logs_sealed_at, attempt.outputs_stored_at, observation.status,
+       extract(epoch from now() - attempt.admitted_at) as age,
+       extract(epoch from now() - observation.seen_at) as seen_ago
+  from attempt left join observation on observation.run_id = attempt.run_id and observation.attempt = attempt.number
+ where attempt.run_id = :run_id and attempt.cleaned_at is null order by attempt.number
+""")
+
+
+_GIVE_BACK = text("""
+with ended as (
+  update attempt set finished_at = coalesce(to_timestamp(:finished), now()) where run_id = :id and number = :number
+)
+update reservation set released_at = now() where run_id = :id and attempt = :number and released_at is null
+""")
+
+
+def claim(session: Session, run_id: uuid.UUID) -> Claim | None:
+    """Takes the run's lease; None while another holds it or the run is gone."""
+    token = uuid.uuid4()
+    seconds = get_settings().convergence.lease_seconds
+    found = session.scalar(_CLAIM, {"run_id": run_id, "token": token, "seconds": seconds})
+    return Claim(run_id, token) if found else None
+
+
+def prolong(session: Session, held: Claim) -> bool:
+    """Keeps the lease for another term; False when it is lost."""
+    seconds = get_settings().convergence.lease_seconds
+    done = session.execute(_PROLONG, {"run_id": held.run_id, "token": held.token, "seconds": seconds})
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def release(session: Session, held: Claim, again_in: float | None, *, failed: bool = False) -> None:
+    """Gives the lease back, and says when to look again. A failure is tried again after a growing, random wait."""
+    session.execute(_RELEASE, {"run_id": held.run_id, "token": held.token, "again_in": again_in, "failed": failed})
+
+
+def next_step(session: Session, held: Claim) -> Step:
+    """The next thing to do for the run, after recording whatever needs no cluster. Raises LeaseLostError."""
+    run = session.execute(_RUN, {"run_id": held.run_id, "token": held.token}).one_or_none()
+    if run is None:
+        raise LeaseLostError(str(held.run_id))
+    attempts = session.execute(_ATTEMPTS, {"run_id": run.id}).all()
+    if run.state == RunState.QUEUED and run.desired == RunState.STOPPED:
+        _move(session, run, RunState.STOPPED, code="stopped", reason=_stopped_by(session, run))
+        wake_admission(session)
+        run = session.execute(_RUN, {"run_id": held.run_id, "token": held.token}).one()
+    for attempt in attempts:
+        step = _step_of(session, run, attempt)
+        if step is not None:
+            return step
+    return Step(Act.NOTHING)
+
+
+def _step_of(session: Session, run: Row[Any], attempt: Row[Any]) -> Step | None:
+    """The next thing for one attempt, or None when nothing is left to do for it now."""
+    here = {"pool": run.pool, "public_id": run.public_id, "attempt": attempt.number}
+    if attempt.state in TERMINAL:
+        is_last = run.state in TERMINAL and attempt.number == run.attempt
+        return Step(Act.CLEAN_UP, is_last=is_last, **here)
+    status = attempt.status
+    if status is not None and status["gone"]:
+        return _step_after_end(session, run, attempt, here)
+    if run.desired == RunState.STOPPED:
+        return Step(Act.STOP, grace_seconds=parse_duration(run.spec.get("grace", "30s")), again_in=10.0, **here)
+    phases = {replica["phase"] for replica in status["replicas"]} if status else {"starting"}
+    if phases != {"starting"} and attempt.state == RunState.STARTING:
+        _record_running(session, run, attempt)
+        return None
+    # Started, but nothing of it was seen since: start again, which finds what is there.
+    is_overdue = attempt.is_started and phases == {"starting"} and attempt.age > 5 and (attempt.seen_ago or 99) > 5
+    if not attempt.is_started or is_overdue:
+        return Step(Act.START, plan=_plan(run, attempt.number), again_in=10.0, **here)
+    return None
+
+
+def _step_after_end(session: Session, run: Row[Any], attempt: Row[Any], here: dict[str, Any]) -> Step | None:
+    """Gives back what the attempt held, keeps what it left, and only then shows it as ended."""
+    if attempt.finished_at is None:
+        # From here on the shipper reads its log to the end, and others may have its room.
+        finished = max((r["finished_at"] for r in attempt.status["replicas"] if r.get("finished_at")), default=None)
+        session.execute(_GIVE_BACK, {"id": run.id, "number": attempt.number, "finished": finished})
+        wake_admission(session)
+    if attempt.outputs_stored_at is None:
+        return Step(Act.STORE_OUTPUTS, **here)
+    if attempt.logs_sealed_at is None and (attempt.seen_ago or 0) < _LOG_PATIENCE_SECONDS:
+        return Step(Act.NOTHING, again_in=1.0)
+    _record_end(session, run, attempt)
+    is_retried = run.desired != RunState.STOPPED and _is_queued(session, run.id)
+    return Step(Act.CLEAN_UP, is_last=not is_retried, **here)
+
+
+def _is_queued(session: Session, run_id: uuid.UUID) -> bool:
+    state: str | None = session.scalar(text("select state from run where id = :id"), {"id": run_id})
+    return state == RunState.QUEUED
+
+
+def _plan(run: Row[Any], attempt: int) -> ProcessPlan:
+    """The same plan however often it is made: a repeated start must find what the first one made."""
+    settings = get_settings()
+    spec = read_spec(run.spec)
+    env = dict(spec.env)
+    for name, value in spec.parameters.items():
+        env["BERTH_PARAM_" + name.upper().replace(".", "_").replace("-", "_")] = (
+            json.dumps(value) if isinstance(value, bool) else str(value)
+        )
+    env |= {
+        "BERTH_RUN_ID": run.public_id,
+        "BERTH_ATTEMPT": str(attempt),
+        "BERTH_REPLICAS": str(spec.replicas),
+        "BERTH_PARAMETERS": json.dumps(spec.parameters),
+        "BERTH_URL": f"http://127.0.0.1:{settings.web.port}",
+        "BERTH_TOKEN": run_token(run.public_id, attempt),
+    }
+    return ProcessPlan(
+        run_id=run.public_id,
+        attempt=attempt,
+        replicas=spec.replicas,
+        command=KINDS[run.spec["kind"]].command(spec),
+        env=env,
+        snapshot_digest=spec.snapshot,
+        snapshot_project=str(run.project_id) if spec.snapshot else None,
+        python=spec.python,
+        requirements=spec.requirements,
+        cpu_millis=parse_cpu(spec.cpu),
+        memory_bytes=parse_memory(spec.memory),
+        timeout_seconds=parse_duration(spec.timeout) if spec.timeout else None,
+        grace_seconds=parse_duration(spec.grace),
+        log_bytes=settings.limits.log_bytes_per_attempt,
+    )
+
+
+def record_started(session: Session, held: Claim, attempt: int, handle: dict[str, Any]) -> None:
+    """The cluster has the attempt. Raises LeaseLostError."""
+    _guard(session, held)
+    session.execute(
+        text("update attempt set handle = cast(:handle as jsonb) where run_id = :id and number = :number"),
+        {"id": held.run_id, "number": attempt, "handle": json.dumps(handle)},
+    )
+
+
+def record_rejected(session: Session, held: Claim, attempt: int, message: str) -> None:
+    """The cluster refused for good: as if it had ended before it began. Raises LeaseLostError."""
+    run = _guard(session, held)
+    status = {
+        "gone": True,
+        "replicas": [{"index": 0, "phase": "ended", "cause": Cause.START_FAILED, "message": message}],
+    }
+    session.execute(
+        text("""
+        insert into observation (run_id, attempt, status) values (:id, :attempt, cast(:status as jsonb))
+        on conflict (run_id, attempt) do update set status = excluded.status
+        """),
+        {"id": run.id, "attempt": attempt, "status": json.dumps(status)},
+    )
+    session.execute(
+        text("update attempt set logs_sealed_at = now() where run_id = :id and number = :number"),
+        {"id": run.id, "number": attempt},
+    )
+
+
+def record_stop_asked(session: Session, held: Claim) -> None:
+    """The cluster knows that the run is to end. Raises LeaseLostError."""
+    _guard(session, held)
+    session.execute(text("update run set observed_generation = generation where id = :id"), {"id": held.run_id})
+
+
+def record_cleaned(session: Session, held: Claim, attempt: int) -> None:
+    """Nothing of the attempt is left in its cluster. Raises LeaseLostError."""
+    _guard(session, held)
+    where = {"id": held.run_id, "number": attempt}
+    session.execute(text("update attempt set cleaned_at = now() where run_id = :id and number = :number"), where)
+    session.execute(text("delete from observation where run_id = :id and attempt = :number"), where)
+
+
+def _guard(session: Session, held: Claim) -> Row[Any]:
+    run = session.execute(_RUN, {"run_id": held.run_id, "token": held.token}).one_or_none()
+    if run is None:
+        raise LeaseLostError(str(held.run_id))
+    return run
+
+
+def _record_running(session: Session, run: Row[Any], attempt: Row[Any]) -> None:
+    replicas = attempt.status["replicas"]
+    started = min((replica["started_at"] for replica in replicas if replica.get("started_at")), default=None)
+    _write_replicas(session, run, attempt)
+    session.execute(
+        text("""
+        update attempt set state = 'running', started_at = coalesce(to_timestamp(:started), now())
+         where run_id = :id and number = :number
+        """),
+        {"id": run.id, "number": attempt.number, "started": started},
+    )
+    _move(session, run, RunState.RUNNING, code="started", started=started, data={"attempt": attempt.number})
+
+
+def _record_end(session: Session, run: Row[Any], attempt: Row[Any]) -> None:
+    """The attempt's result, and what follows from it for the run: another attempt, or its end."""
+    result = _result(run, attempt)
+    _write_replicas(session, run, attempt)
+    session.execute(
+        text("""
+        update attempt set state = :state, cause = :cause, reason_code = :code, reason = cast(:args as jsonb),
+               exit_code = :exit_code, first_error = :first_error,
+               started_at = coalesce(started_at, to_timestamp(:started)),
+               finished_at = coalesce(finished_at, to_timestamp(:finished), now())
+         where run_id = :id and number = :number
+        """),
+        {"id": run.id, "number": attempt.number, **result.columns()},
+    )
+    used = {
+        Cause(row.cause): row.times
+        for row in session.execute(
+            text("""
+            select cause, count(*) as times from attempt
+             where run_id = :id and cause is not null and number < :number group by cause
+            """),
+            {"id": run.id, "number": attempt.number},
+        )
+    }
+    retries = read_spec(run.spec).retries
+    wants_more = run.desired != RunState.STOPPED
+    if result.cause and wants_more and may_retry(result.cause, attempt.number, retries, used):
+        data = {"attempt": attempt.number, "next": attempt.number + 1, "cause": result.cause}
+        _move(session, run, RunState.QUEUED, code="retrying", data=data, result=result)
+        wake_admission(session)
+    else:
+        _move(session, run, result.state, code="ended", data={"attempt": attempt.number}, result=result)
+
+
+@dataclass(frozen=True)
+class _Result:
+    state: RunState
+    cause: Cause | None
+    code: str | None
+    args: dict[str, Any]
+    exit_code: int | None
+    first_error: str | None
+    started: float | None
+    finished: float | None
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "cause": self.cause,
+            "code": self.code,
+            "args": json.dumps(self.args) if self.code else None,
+            "exit_code": self.exit_code,
+            "first_error": self.first_error,
+            "started": self.started,
+            "finished": self.finished,
+        }
+
+
+def _result(run: Row[Any], attempt: Row[Any]) -> _Result:
+    """From the replica that failed first, or from the first one when all went well."""
+    replicas = attempt.status["replicas"]
+    failed = [replica for replica in replicas if replica.get("cause") or replica.get("phase") == "lost"]
+    first = min(failed or replicas, key=lambda replica: replica.get("finished_at") or 0)
+    cause = Cause(first.get("cause") or Cause.LOST) if failed else None
+    if run.desired == RunState.STOPPED and cause in {Cause.LOST, Cause.FAILED}:
+        cause = Cause.STOPPED
+    state = {None: RunState.SUCCEEDED, Cause.STOPPED: RunState.STOPPED}.get(cause, RunState.FAILED)
+    code = None if cause is None else {Cause.FAILED: "EXIT_CODE"}.get(cause, cause.upper())
+    args = {
+        "EXIT_CODE": {"exit_code": first.get("exit_code")},
+        "OOM_KILLED": {"memory": run.spec.get("memory", "1Gi")},
+        "TIMED_OUT": {"timeout": run.spec.get("timeout", "")},
+        "START_FAILED": {"message": first.get("message", "")},
+        "STOPPED": {"by": ""},
+    }.get(code or "", {})
+    return _Result(
+        state=state,
+        cause=cause,
+        code=code,
+        args=args,
+        exit_code=first.get("exit_code"),
+        first_error=(first.get("first_error") or None) if cause != Cause.STOPPED else None,
+        started=min((r["started_at"] for r in replicas if r.get("started_at")), default=None),
+        finished=max((r["finished_at"] for r in replicas if r.get("finished_at")), default=None),
+    )
+
+
+def _write_replicas(session: Session, run: Row[Any], attempt: Row[Any]) -> None:
+    rows = [
+        {
+            "id": run.id,
+            "attempt": attempt.number,
+            "index": replica["index"],
+            "state": _replica_state(replica),
+            "exit_code": replica.get("exit_code"),
+            "usage": json.dumps(replica.get("usage") or {}),
+        }
+        for replica in attempt.status["replicas"]
+    ]
+    session.execute(
+        text("""
+        insert into replica (run_id, attempt, index, state, exit_code, usage)
+        values (:id, :attempt, :index, :state, :exit_code, cast(:usage as jsonb))
+        on conflict (run_id, attempt, index) do update
+           set state = excluded.state, exit_code = excluded.exit_code, usage = excluded.usage
+        """),
+        rows,
+    )
+
+
+def _replica_state(replica: dict[str, Any]) -> RunState:
+    phase = replica["phase"]
+    if phase == "ended":
+        if not replica.get("cause"):
+            return RunState.SUCCEEDED
+        return RunState.STOPPED if replica["cause"] == Cause.STOPPED else RunState.FAILED
+    return {"starting": RunState.STARTING, "running": RunState.RUNNING}.get(phase, RunState.FAILED)
+
+
+def _stopped_by(session: Session, run: Row[Any]) -> tuple[str, dict[str, Any]]:
+    name = session.scalar(
+        text('select "user".name from run join "user" on "user".id = run.stopped_by where run.id = :id'), {"id": run.id}
+    )
+    return "STOPPED", {"by": name or "system"}
+
+
+def _move(
+    session: Session,
+    run: Row[Any],
+    new: RunState,
+    *,
+    code: str,
+    reason: tuple[str, dict[str, Any]] | None = None,
+    data: dict[str, Any] | None = None,
+    started: float | None = None,
+    result: _Result | None = None,
+) -> None:
+    """The only way a run's state changes after admission: the row, its event and its audit entry together."""
+    advance(RunState(run.state), new)
+    if result is not None and result.code == "STOPPED":
+        reason = _stopped_by(session, run)
+    elif result is not None and result.code is not None:
+        reason = (result.code, result.args)
+    is_retry = new == RunState.QUEUED
+    session.execute(
+        _MOVE,
+        {
+            "id": run.id,
+            "public_id": run.public_id,
+            "project_id": run.project_id,
+            "old": run.state,
+            "new": new,
+            "attempt": run.attempt + is_retry,
+            "of_attempt": run.attempt,
+            "reason_code": "JUST_SUBMITTED" if is_retry else reason[0] if reason else None,
+            "reason": json.dumps(reason[1] if reason and not is_retry else {}),
+            "exit_code": result.exit_code if result and not is_retry else None,
+            "first_error": result.first_error if result and not is_retry else None,
+            "is_retry": is_retry,
+            "is_end": new in TERMINAL,
+            "started": started or (result.started if result and not is_retry else None),
+            "finished": result.finished if result else None,
+            "code": code,
+            "data": json.dumps((data or {}) | ({"reason": {"code": reason[0], "args": reason[1]}} if reason else {})),
+        },
+    )
+
+
+_MOVE = text("""
+with moved as (
+  update run set state = :new, attempt = :attempt, version = version + 1,
+         reason_code = :reason_code, reason = cast(:reason as jsonb),
+         exit_code = :exit_code, first_error = :first_error,
+         queued_at = case when :is_retry then now() else queued_at end,
+         started_at = case when :is_retry then null else coalesce(to_timestamp(:started), started_at) end,
+         finished_at = case when :is_end then coalesce(to_timestamp(:finished), now()) end
+   where id = :id and state = :old returning id
+), told as (
+  insert into run_event (run_id, code, attempt, old_state, new_state, data)
+  select id, :code, :of_attempt, :old, :new, cast(:data as jsonb) from moved
+)
+insert into audit_entry (actor_name, verb, object_type, object_id, project_id, before, after)
+select 'system', 'run.' || :code, 'run', :public_id, :project_id,
+       jsonb_build_object('state', cast(:old as text)), jsonb_build_object('state', cast(:new as text)) from moved
+""")

@@ -1,0 +1,128 @@
+"""What the watchers saw: the newest status of each of our objects, and which runs have to be looked at for it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.clusters.base import Capacity, ObjectStatus
+from app.services.leases import Term, fence
+
+# Absence is believed when a fresh list has said so twice, this far apart.
+_BELIEVED_AFTER_SECONDS = 30
+
+_RECORD = text("""
+with seen as (
+  select run.id as run_id, given.attempt, given.status
+    from jsonb_to_recordset(cast(:statuses as jsonb)) as given (public_id text, attempt bigint, status jsonb)
+    join run on run.public_id = given.public_id
+    join attempt on attempt.run_id = run.id and attempt.number = given.attempt and attempt.cleaned_at is null
+), changed as (
+  insert into observation (run_id, attempt, status) select run_id, attempt, status from seen
+  on conflict (run_id, attempt) do update set status = excluded.status, seen_at = now(), missing_since = null
+   where observation.status is distinct from excluded.status or observation.missing_since is not null
+  returning run_id
+), marked as (
+  update run set due_at = now() where id in (select run_id from changed) returning 1
+)
+select pg_notify('berth_due', '') from marked limit 1
+""")
+_MISSING = text("""
+with listed as (
+  select run.id as run_id, given.attempt
+    from jsonb_to_recordset(cast(:listed as jsonb)) as given (public_id text, attempt bigint)
+    join run on run.public_id = given.public_id
+), absent as (
+  select attempt.run_id, attempt.number from attempt
+    join run on run.id = attempt.run_id join pool on pool.name = run.pool join cluster on cluster.id = pool.cluster_id
+   where cluster.name = :cluster and attempt.state in ('starting', 'running') and attempt.handle is not null
+     and attempt.cleaned_at is null
+     and not exists (select 1 from listed where listed.run_id = attempt.run_id and listed.attempt = attempt.number)
+), noted as (
+  insert into observation (run_id, attempt, status, missing_since)
+  select run_id, number, '{"gone": false, "replicas": [{"index": 0, "phase": "starting"}]}', now() from absent
+  on conflict (run_id, attempt) do update set missing_since = coalesce(observation.missing_since, now())
+), believed as (
+  update observation set status = cast(:lost as jsonb), seen_at = now()
+    from absent where observation.run_id = absent.run_id and observation.attempt = absent.number
+     and observation.missing_since < now() - make_interval(secs => :after)
+     and observation.status is distinct from cast(:lost as jsonb)
+  returning observation.run_id
+), marked as (
+  update run set due_at = now() where id in (select run_id from believed) returning 1
+)
+select pg_notify('berth_due', '') from marked limit 1
+""")
+_LOST = {"gone": True, "replicas": [{"index": 0, "phase": "lost", "cause": "lost"}]}
+
+
+def status_document(status: ObjectStatus) -> dict[str, Any]:
+    """What is stored of an object: everything but the ids, which are the row's key."""
+    return {"gone": status.gone, "replicas": [asdict(replica) for replica in status.replicas]}
+
+
+def record_statuses(session: Session, term: Term, statuses: Sequence[ObjectStatus]) -> None:
+    """Stores what changed and marks those runs due. Objects that are not ours any more are passed over."""
+    fence(session, term)
+    given = [
+        {"public_id": status.run_id, "attempt": status.attempt, "status": status_document(status)}
+        for status in statuses
+    ]
+    session.execute(_RECORD, {"statuses": json.dumps(given)})
+
+
+def record_missing(session: Session, term: Term, cluster: str, statuses: Sequence[ObjectStatus]) -> None:
+    """Takes a full and fresh list, and notes which objects that should be there are not in it."""
+    fence(session, term)
+    listed = [{"public_id": status.run_id, "attempt": status.attempt} for status in statuses]
+    session.execute(
+        _MISSING,
+        {
+            "listed": json.dumps(listed),
+            "cluster": cluster,
+            "lost": json.dumps(_LOST),
+            "after": _BELIEVED_AFTER_SECONDS,
+        },
+    )
+
+
+def leftovers(session: Session, statuses: Sequence[ObjectStatus]) -> list[tuple[str, int]]:
+    """Objects of runs we know whose attempt is over and cleaned: a start that came after its own end."""
+    listed = [{"public_id": status.run_id, "attempt": status.attempt} for status in statuses]
+    rows = session.execute(
+        text("""
+        select given.public_id, given.attempt
+          from jsonb_to_recordset(cast(:listed as jsonb)) as given (public_id text, attempt bigint)
+          join run on run.public_id = given.public_id
+          join attempt on attempt.run_id = run.id and attempt.number = given.attempt
+         where attempt.cleaned_at is not null
+        """),
+        {"listed": json.dumps(listed)},
+    )
+    return [(row.public_id, row.attempt) for row in rows]
+
+
+def record_cluster(
+    session: Session, term: Term, name: str, kind: str, capacity: Capacity, facts: dict[str, Any]
+) -> None:
+    """The cluster answered: its facts, and the size of its pool. A pool of the same name is made with it."""
+    fence(session, term)
+    session.execute(
+        text("""
+        with seen as (
+          insert into cluster (id, name, kind, facts, seen_at)
+          values (gen_random_uuid(), :name, :kind, cast(:facts as jsonb), now())
+          on conflict (name) do update set facts = excluded.facts, seen_at = now() returning id
+        )
+        insert into pool (name, cluster_id, cpu_millis, memory_bytes, gpus)
+        select :name, id, :cpu_millis, :memory_bytes, :gpus from seen
+        on conflict (name) do update
+           set cpu_millis = excluded.cpu_millis, memory_bytes = excluded.memory_bytes, gpus = excluded.gpus
+         where (pool.cpu_millis, pool.memory_bytes, pool.gpus)
+               is distinct from (excluded.cpu_millis, excluded.memory_bytes, excluded.gpus)
+        """),
+        {"name": name, "kind": kind, "facts": json.dumps(facts), **asdict(capacity)},
+    )

@@ -1,0 +1,281 @@
+"""Submitting runs, and changing what is wanted of them. What then happens to them is services/convergence.py."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from app.domain.access import Action, Actor
+from app.domain.names import new_run_id
+from app.domain.quantities import format_cpu, format_memory
+from app.domain.quota import Resources
+from app.domain.states import TERMINAL, Desired
+from app.errors import N_, FieldError, Invalid, TooMany
+from app.queue import mark_due
+from app.repositories.runs import get_run
+from app.services import idempotency
+from app.services.identity import require
+from app.settings import get_settings
+from app.workloads.base import PRIORITIES, Spec
+from app.workloads.registry import KINDS
+
+_POOLS_KEPT_SECONDS = 5.0
+
+
+class NeverFits(Invalid):
+    """More than the pool has in all: it would wait for ever."""
+
+    code = "NEVER_FITS"
+    title = N_("No machine of this pool is that large")
+    detail = N_("It asks for {asked}, and pool {pool} has {capacity} in all, so it could never start.")
+    hint = N_("The nearest that fits is {nearest}.")
+
+
+class UnknownPool(Invalid):
+    """A pool that is not there."""
+
+    code = "UNKNOWN_POOL"
+    title = N_("There is no such pool")
+    detail = N_("There is no pool {pool}. There are: {pools}.")
+    hint = N_("Leave the pool out for the default, or name one of those.")
+
+
+class UnknownSnapshot(Invalid):
+    """Code that was never uploaded to this project."""
+
+    code = "UNKNOWN_SNAPSHOT"
+    title = N_("That code was not uploaded")
+    detail = N_("No snapshot with this digest was uploaded to this project.")
+    hint = N_("Upload it first: PUT /api/v1/projects/<project>/snapshots/<sha256>. `berth run submit` does both.")
+
+
+class TooManyWaiting(TooMany):
+    """The project's line is full."""
+
+    code = "TOO_MANY_WAITING"
+    title = N_("Too many runs are waiting")
+    detail = N_("The project has {limit} waiting runs, which is as many as it may have.")
+    hint = N_("Wait until some have started, or stop some of them.")
+
+
+_SUBMIT = text("""
+with once as (
+  insert into idempotency_key (user_id, route, key, body_hash, status, location)
+  select :actor_id, :route, :key, :body_hash, 202, :location where cast(:key as text) is not null
+  on conflict do nothing returning key
+), made as (
+  insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, parent_id, pool, priority,
+                   cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
+  select :id, :public_id, :project_id, :actor_id, :name, :kind, cast(:spec as jsonb), cast(:source as jsonb),
+         :tags, :parent_id, :pool, :priority, :cpu_millis, :memory_bytes, :gpus, :replicas, 'JUST_SUBMITTED', '{}'
+   where cast(:key as text) is null or exists (select 1 from once)
+  returning id
+), told as (
+  insert into run_event (run_id, code, attempt, new_state, actor_id, data)
+  select id, 'submitted', 1, 'queued', :actor_id, jsonb_build_object('by', cast(:actor_name as text)) from made
+), audited as (
+  insert into audit_entry (actor_id, actor_name, verb, object_type, object_id, project_id, after, address, request_id)
+  select :actor_id, :actor_name, 'run.submit', 'run', :public_id, :project_id,
+         jsonb_build_object('name', cast(:name as text), 'state', 'queued'), :address, :request_id from made
+)
+select pg_notify('berth_admission', '') from made
+""")
+
+
+def submit_run(
+    session: Session,
+    actor: Actor,
+    project_id: uuid.UUID,
+    spec: Spec,
+    source: dict[str, Any],
+    *,
+    once: idempotency.Claim | None = None,
+    parent_id: uuid.UUID | None = None,
+) -> str:
+    """Puts a run in line and returns its public id; it starts when its pool has room.
+
+    With a `once` that was used before, the id of the run that it made. Nothing is reserved here: this
+    refuses only what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting.
+    """
+    require(actor, Action.RUN_WRITE, project_id)
+    check_startable(session, project_id, spec)
+    public_id = new_run_id()
+    asked = spec.resources
+    stored = spec.model_dump(mode="json", exclude_defaults=True) | {"kind": _kind(spec), "name": spec.name}
+    made = session.execute(
+        _SUBMIT,
+        {
+            "id": uuid7(),
+            "public_id": public_id,
+            "project_id": project_id,
+            "actor_id": actor.user_id,
+            "actor_name": actor.name,
+            "address": actor.address,
+            "request_id": actor.request_id,
+            "name": spec.name,
+            "kind": stored["kind"],
+            "spec": json.dumps(stored),
+            "source": json.dumps(source),
+            "tags": spec.tags,
+            "parent_id": parent_id,
+            "pool": spec.pool,
+            "priority": PRIORITIES[spec.priority],
+            "cpu_millis": asked.cpu_millis,
+            "memory_bytes": asked.memory_bytes,
+            "gpus": asked.gpus,
+            "replicas": spec.replicas,
+            "route": once.route if once else None,
+            "key": once.key if once else None,
+            "body_hash": once.body_hash if once else None,
+            "location": public_id,
+        },
+    ).one_or_none()
+    if made is None and once is not None:
+        answer = idempotency.find(session, once)
+        assert answer is not None, "the key was taken, so its row is there"
+        return answer.location or ""
+    return public_id
+
+
+def _kind(spec: Spec) -> str:
+    return next(name for name, kind in KINDS.items() if isinstance(spec, kind.spec))
+
+
+def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
+    """Refuses what could never start in this project."""
+    pools = _pools(session)
+    capacity = pools.get(spec.pool)
+    if pools and capacity is None:
+        raise UnknownPool(
+            [FieldError("/spec/pool", "unknown", min(pools))], pool=spec.pool, pools=", ".join(sorted(pools))
+        )
+    if capacity is not None and not spec.resources.fits(capacity):
+        raise _never_fits(spec, capacity)
+    if spec.snapshot is not None:
+        found = session.scalar(
+            text("select 1 from snapshot where project_id = :project_id and digest = :digest"),
+            {"project_id": project_id, "digest": spec.snapshot},
+        )
+        if found is None:
+            raise UnknownSnapshot([FieldError("/spec/snapshot", "not uploaded")])
+    limit = get_settings().limits.waiting_runs_per_project
+    if _line_length(session, project_id, limit) >= limit:
+        raise TooManyWaiting(limit=limit)
+
+
+def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
+    nearest = spec.resources.capped(capacity)
+    missing = spec.resources.shortfall(capacity)
+    fixes = []
+    if missing.cpu_millis:
+        fixes.append(FieldError("/spec/cpu", "more than the pool has", format_cpu(nearest.cpu_millis // spec.replicas)))
+    if missing.memory_bytes:
+        largest = nearest.memory_bytes // spec.replicas // 2**20 * 2**20
+        fixes.append(FieldError("/spec/memory", "more than the pool has", format_memory(largest)))
+    if missing.gpus:
+        fixes.append(FieldError("/spec/gpus", "more than the pool has", str(nearest.gpus // spec.replicas)))
+    return NeverFits(fixes, asked=str(spec.resources), pool=spec.pool, capacity=str(capacity), nearest=str(nearest))
+
+
+# Both change rarely and are only a first wall, so a submit does not pay a query for them each time.
+_pools_seen: tuple[float, dict[str, Resources]] = (-_POOLS_KEPT_SECONDS, {})
+_lines_seen: dict[uuid.UUID, tuple[float, int]] = {}
+
+
+def _pools(session: Session) -> dict[str, Resources]:
+    global _pools_seen
+    seen, pools = _pools_seen
+    if time.monotonic() - seen > _POOLS_KEPT_SECONDS:
+        rows = session.execute(text("select name, cpu_millis, memory_bytes, gpus from pool"))
+        pools = {row.name: Resources(row.cpu_millis, row.memory_bytes, row.gpus) for row in rows}
+        _pools_seen = (time.monotonic(), pools)
+    return pools
+
+
+def _line_length(session: Session, project_id: uuid.UUID, limit: int) -> int:
+    seen, length = _lines_seen.get(project_id, (-_POOLS_KEPT_SECONDS, 0))
+    if time.monotonic() - seen > _POOLS_KEPT_SECONDS:
+        length = (
+            session.scalar(
+                text(
+                    "select count(*) from (select 1 from run where project_id = :id and state = 'queued' limit :limit) q"
+                ),
+                {"id": project_id, "limit": limit},
+            )
+            or 0
+        )
+        seen = time.monotonic()
+    if len(_lines_seen) > 10_000:
+        _lines_seen.clear()
+    _lines_seen[project_id] = (seen, length + 1)
+    return length
+
+
+_STOP = text("""
+with asked as (
+  update run set desired = 'stopped', generation = generation + 1, stopped_by = :actor_id, version = version + 1
+   where id = :id and desired = 'running' and state in ('queued', 'starting', 'running')
+  returning id, attempt, state
+), told as (
+  insert into run_event (run_id, code, attempt, actor_id, data)
+  select id, 'stop_requested', attempt, :actor_id, jsonb_build_object('by', cast(:actor_name as text)) from asked
+), audited as (
+  insert into audit_entry (actor_id, actor_name, verb, object_type, object_id, project_id, before, after,
+                           address, request_id)
+  select :actor_id, :actor_name, 'run.stop', 'run', :public_id, :project_id,
+         jsonb_build_object('desired', 'running', 'state', state), jsonb_build_object('desired', 'stopped'),
+         :address, :request_id from asked
+)
+select id from asked
+""")
+
+
+def stop_run(session: Session, actor: Actor, public_id: str) -> Row[Any]:
+    """Asks a run to end; asking again, or asking of one that has ended, changes nothing. Returns the run."""
+    run = get_run(session, actor, public_id)
+    require(actor, Action.RUN_WRITE, run.project_id)
+    if run.state in TERMINAL or run.desired == Desired.STOPPED:
+        return run
+    asked = session.scalar(
+        _STOP,
+        {
+            "id": run.id,
+            "public_id": public_id,
+            "project_id": run.project_id,
+            "actor_id": actor.user_id,
+            "actor_name": actor.name,
+            "address": actor.address,
+            "request_id": actor.request_id,
+        },
+    )
+    if asked is not None:
+        mark_due(session, run.id)
+    return get_run(session, actor, public_id)
+
+
+def rerun(
+    session: Session,
+    actor: Actor,
+    public_id: str,
+    changes: dict[str, Any] | None = None,
+    *,
+    once: idempotency.Claim | None = None,
+) -> str:
+    """Submits the same again, with `changes` to fields of its spec; the new run names the old one as its parent.
+
+    Raises pydantic's ValidationError for changes that make no valid spec, and what `submit_run` raises.
+    """
+    run = get_run(session, actor, public_id)
+    require(actor, Action.RUN_WRITE, run.project_id)
+    spec = dict(run.spec) | (changes or {})
+    if changes and "command" in changes:
+        spec.pop("script", None)
+    if changes and "script" in changes:
+        spec.pop("command", None)
+    spec["kind"] = run.kind
+    checked = KINDS[run.kind].spec.model_validate(spec)
+    return submit_run(session, actor, run.project_id, checked, run.source, once=once, parent_id=run.id)

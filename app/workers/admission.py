@@ -1,0 +1,17 @@
+"""The admission loop: the only writer of reservations."""
+
+from app.db import unit_of_work
+from app.faults import crash_point
+from app.services import admission
+from app.services.leases import Term
+from app.settings import get_settings
+
+
+def work(term: Term) -> bool:
+    """One round; whether something was admitted, so that another round may admit more."""
+    away = 3 * get_settings().convergence.sweep_seconds + 15
+    with unit_of_work() as session:
+        admitted = admission.admit(session, term, away)
+        crash_point("admission.before_commit")
+    crash_point("admission.after_commit")
+    return admitted > 0

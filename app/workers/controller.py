@@ -1,0 +1,67 @@
+"""The controller: one process of leased loops. `python -m app.workers.controller [loop ...]` runs all or some."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from app.observability import configure_logging
+from app.queue import ADMISSION, DUE
+from app.settings import get_settings
+from app.workers import admission, logs
+from app.workers.clusters import LOCAL, local_cluster
+from app.workers.dispatch import Dispatcher
+from app.workers.housekeeping import tidy
+from app.workers.loops import Listener, Loop
+from app.workers.watch import Watcher
+
+log = structlog.get_logger(__name__)
+
+
+def make_loops(stopping: threading.Event) -> dict[str, Loop]:
+    """All loops of this installation by name."""
+    sweep = get_settings().convergence.sweep_seconds
+    made = {
+        "dispatch": Loop("dispatch", Dispatcher().work, Listener(DUE, stopping).wait, sweep, stopping),
+        "admission": Loop("admission", admission.work, Listener(ADMISSION, stopping).wait, sweep, stopping),
+        "housekeeping": Loop("housekeeping", tidy, _sleep(stopping), 60.0, stopping),
+    }
+    if get_settings().local.enabled:
+        watcher = Watcher(local_cluster(), LOCAL)
+        made["watch:local"] = Loop("watch:local", watcher.work, watcher.wait, 1.0, stopping)
+        made["logs:local"] = Loop(
+            "logs:local", lambda _: logs.ship_logs(local_cluster()), _sleep(stopping), 0.3, stopping
+        )
+    return made
+
+
+def _sleep(stopping: threading.Event) -> Callable[[float], None]:
+    return lambda seconds: (stopping.wait(seconds), None)[1]
+
+
+def main(names: list[str]) -> int:
+    """Runs until SIGTERM or SIGINT; the exit status of the process."""
+    configure_logging()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    loops = make_loops(stopping)
+    unknown = set(names) - set(loops)
+    if unknown:
+        print(f"no such loop: {', '.join(sorted(unknown))}; there are {', '.join(loops)}", file=sys.stderr)
+        return 2
+    threads = [
+        threading.Thread(target=loop.run, name=name) for name, loop in loops.items() if not names or name in names
+    ]
+    for thread in threads:
+        thread.start()
+    log.info("controller runs", loops=[thread.name for thread in threads])
+    for thread in threads:
+        thread.join()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""Hands due runs to Celery. While the broker does not answer, it converges them itself: slower, but never stuck."""
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from kombu.exceptions import OperationalError
+from sqlalchemy import text
+
+from app.db import unit_of_work
+from app.faults import crash_point
+from app.queue import celery
+from app.services.leases import Term, fence
+from app.settings import get_settings
+from app.workers.runs import converge_run
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 100
+_BROKER_REST_SECONDS = 5.0
+
+# One from each project in turn, so that a tenant with many due runs does not hold up one with few. A run
+# that somebody holds is left alone until its lease ends. What was handed over is due again a little later,
+# in case the message is lost.
+_TAKE = text("""
+with due as materialized (
+  select id, project_id, due_at from run
+   where due_at <= now() and (lease_until is null or lease_until < now()) order by due_at limit 2000
+), turns as (
+  select id, row_number() over (partition by project_id order by due_at) as turn, due_at from due
+), taken as (
+  select run.id from run join turns on turns.id = run.id
+   where run.due_at <= now() order by turns.turn, turns.due_at limit :batch for update of run skip locked
+)
+update run set due_at = now() + make_interval(secs => :again) from taken where run.id = taken.id returning run.id
+""")
+
+
+class Dispatcher:
+    """The loop's state: whether the broker answered last time, and the pool for when it does not."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="converge")
+        self._broker_back_at = 0.0
+
+    def work(self, term: Term) -> bool:
+        """One round; whether there is more."""
+        again = get_settings().convergence.redeliver_seconds
+        with unit_of_work() as session:
+            fence(session, term)
+            ids = session.scalars(_TAKE, {"batch": _BATCH, "again": again}).all()
+        crash_point("dispatch.before_publish")
+        if ids:
+            self._hand_over(list(ids), again)
+        return len(ids) == _BATCH
+
+    def _hand_over(self, ids: list[uuid.UUID], expires: float) -> None:
+        if time.monotonic() >= self._broker_back_at:
+            try:
+                with celery.producer_pool.acquire(block=True, timeout=5) as producer:
+                    while ids:
+                        celery.send_task("runs.converge", (str(ids[-1]),), producer=producer, expires=expires)
+                        ids.pop()
+                return
+            except (OperationalError, OSError, TimeoutError) as error:
+                log.warning("the broker does not answer; converging here", error=str(error))
+                self._broker_back_at = time.monotonic() + _BROKER_REST_SECONDS
+                celery.producer_pool.force_close_all()
+                celery.pool.force_close_all()
+        list(self._pool.map(_converge_quietly, ids))
+
+
+def _converge_quietly(run_id: uuid.UUID) -> None:
+    try:
+        converge_run(run_id)
+    except Exception:
+        log.exception("converging failed", run=str(run_id))

@@ -1,0 +1,70 @@
+"""Watching a cluster: what changed goes to Postgres in batches, and marks its runs due."""
+
+import time
+
+import structlog
+
+from app.clusters.base import Cluster, ClusterUnavailable, ObjectStatus
+from app.db import unit_of_work
+from app.services import observations
+from app.services.leases import Term
+from app.settings import get_settings
+
+log = structlog.get_logger(__name__)
+
+
+class Watcher:
+    """The loop's state for one cluster: what was last written, and when everything was last compared."""
+
+    def __init__(self, cluster: Cluster, kind: str) -> None:
+        self._cluster = cluster
+        self._kind = kind
+        self._written: dict[tuple[str, int], ObjectStatus] = {}
+        self._term: Term | None = None
+        self._synced_at = 0.0
+        self._seen_at = 0.0
+
+    def work(self, term: Term) -> bool:
+        """One round. Always goes back to waiting: the cluster says when to look again."""
+        if term != self._term:
+            self._term, self._written, self._synced_at = term, {}, 0.0
+        now = time.monotonic()
+        try:
+            statuses = self._cluster.statuses()
+            if now - self._seen_at > get_settings().convergence.sweep_seconds:
+                self._record_cluster(term)
+                self._seen_at = now
+        except ClusterUnavailable as error:
+            log.warning("cluster does not answer", cluster=self._cluster.name, error=str(error))
+            return False
+        is_resync = now - self._synced_at > get_settings().convergence.resync_seconds
+        known = {(status.run_id, status.attempt): status for status in statuses}
+        changed = [status for key, status in known.items() if is_resync or self._written.get(key) != status]
+        if changed:
+            with unit_of_work() as session:
+                observations.record_statuses(session, term, changed)
+        self._written = known
+        # Absence needs two looks, so it is checked more often than everything else.
+        if is_resync or now % 10 < 1:
+            self._check_absent(term, statuses)
+        if is_resync:
+            self._synced_at = now
+        return False
+
+    def wait(self, timeout: float) -> None:
+        self._cluster.wait_for_change(timeout)
+
+    def _record_cluster(self, term: Term) -> None:
+        capacity, facts = self._cluster.capacity(), self._cluster.facts()
+        with unit_of_work() as session:
+            observations.record_cluster(session, term, self._cluster.name, self._kind, capacity, facts)
+
+    def _check_absent(self, term: Term, statuses: list[ObjectStatus]) -> None:
+        with unit_of_work() as session:
+            observations.record_missing(session, term, self._cluster.name, statuses)
+            late = observations.leftovers(session, statuses)
+        for run_id, attempt in late:
+            log.warning("ending what came after its own end", run=run_id, attempt=attempt)
+            self._cluster.stop(run_id, attempt, 0)
+            if any(status.gone for status in statuses if (status.run_id, status.attempt) == (run_id, attempt)):
+                self._cluster.clean_up(run_id, attempt, last=False)

@@ -1,0 +1,71 @@
+"""Stand-ins with behaviour, for tests that need no real cluster."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from app.clusters.base import Capacity, LogPiece, ObjectStatus, OutputFile, ProcessPlan, ReplicaStatus
+
+
+class FakeCluster:
+    """A cluster in memory that keeps the contract: one object for each run and attempt, tombstones for stops.
+
+    Tests decide when a program ends by `end`. `calls` counts what was asked of it.
+    """
+
+    name = "local"
+
+    def __init__(self, capacity: Capacity | None = None) -> None:
+        self.size = capacity or Capacity(4000, 8 << 30, 0)
+        self.objects: dict[tuple[str, int], ObjectStatus] = {}
+        self.plans: dict[tuple[str, int], ProcessPlan] = {}
+        self.calls: Counter[str] = Counter()
+
+    def facts(self) -> dict[str, Any]:
+        return {"isolation": "none"}
+
+    def capacity(self) -> Capacity:
+        return self.size
+
+    def start(self, plan: ProcessPlan) -> dict[str, Any]:
+        self.calls["start"] += 1
+        key = (plan.run_id, plan.attempt)
+        self.plans.setdefault(key, plan)
+        running = ReplicaStatus(0, "running", started_at=time.time())
+        self.objects.setdefault(key, ObjectStatus(*key, [running], gone=False))
+        return {"name": f"{plan.run_id}-{plan.attempt}"}
+
+    def stop(self, run_id: str, attempt: int, grace_seconds: int) -> None:
+        self.calls["stop"] += 1
+        found = self.objects.get((run_id, attempt))
+        if found is None or not found.gone:
+            self.end(run_id, attempt, cause="stopped")
+
+    def end(self, run_id: str, attempt: int, *, cause: str | None = None, exit_code: int | None = 0) -> None:
+        """The program ends now."""
+        now = time.time()
+        replica = ReplicaStatus(0, "ended", exit_code, cause, first_error="boom" if cause else None, finished_at=now)
+        self.objects[run_id, attempt] = ObjectStatus(run_id, attempt, [replica], gone=True)
+
+    def lose(self, run_id: str, attempt: int) -> None:
+        """The process vanishes without an exit code."""
+        self.objects[run_id, attempt] = ObjectStatus(
+            run_id, attempt, [ReplicaStatus(0, "lost", cause="lost")], gone=True
+        )
+
+    def statuses(self) -> list[ObjectStatus]:
+        return list(self.objects.values())
+
+    def wait_for_change(self, timeout: float) -> None:
+        time.sleep(min(timeout, 0.01))
+
+    def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
+        return LogPiece(b"", offset)
+
+    def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
+        return iter(())
+
+    def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
+        self.calls["clean_up"] += 1
+        self.objects.pop((run_id, attempt), None)
