@@ -45,7 +45,7 @@ def catalogue(language: str) -> dict[str, str]:
             if isinstance(message.id, str):
                 texts[message.id] = str(message.string)
             else:
-                texts[message.id[0]] = message.string[0]
+                texts[message.id[0]] = str((message.string or [""])[0])
     return texts
 
 

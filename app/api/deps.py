@@ -95,7 +95,7 @@ def allowed(action: Action, *, late: bool = False) -> Callable[[Endpoint], Endpo
 
     def decorate(endpoint: Endpoint) -> Endpoint:
         access = Access(action, late=late)
-        wrapped = _wrap(endpoint, access)
+        wrapped: Endpoint = _wrap(endpoint, access)
         kinds = set(access.injected.values())
         if RULES[action].role is not None and not late and not kinds & {Injected.PROJECT, Injected.RUN}:
             raise TypeError(f"{endpoint.__name__}: {action} is about a project, and the path names none")
@@ -108,7 +108,8 @@ def public(why: str) -> Callable[[Endpoint], Endpoint]:
     """The endpoint may be called by anybody, for the reason given. Cookies of others' sites are still refused."""
 
     def decorate(endpoint: Endpoint) -> Endpoint:
-        return _wrap(endpoint, Access(None, why_public=why))
+        wrapped: Endpoint = _wrap(endpoint, Access(None, why_public=why))
+        return wrapped
 
     return decorate
 

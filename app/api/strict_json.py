@@ -14,7 +14,6 @@ from app.errors import N_, AppError, FieldError, Invalid
 MAX_DEPTH = 64
 MAX_KEYS = 20_000
 MAX_DIGITS = 400
-_LIMITS = {"depth": MAX_DEPTH, "keys": MAX_KEYS, "digits": MAX_DIGITS}
 
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
@@ -53,12 +52,12 @@ def parse(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise MalformedJson(line=error.lineno, column=error.colno, reason=error.msg) from None
     except RecursionError:
-        raise TooComplex(**_LIMITS) from None
+        raise TooComplex(depth=MAX_DEPTH, keys=MAX_KEYS, digits=MAX_DIGITS) from None
     except _ConstantFound:
         found = _CONSTANT.search(_STRING.sub(lambda match: b" " * len(match[0]), body))
         _malformed(body, found.start() if found else 0, "NaN and Infinity are not JSON numbers")
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(document):
-        raise TooComplex(**_LIMITS)
+        raise TooComplex(depth=MAX_DEPTH, keys=MAX_KEYS, digits=MAX_DIGITS)
     problems = _repeated_names(document) if reader.has_repeated else []
     if b"\\u" in body:
         problems += _no_characters(document)
@@ -88,14 +87,17 @@ class _Reader:
     def read_object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         self.names += len(pairs)
         if self.names > MAX_KEYS:
-            raise TooComplex(**_LIMITS)
+            raise TooComplex(depth=MAX_DEPTH, keys=MAX_KEYS, digits=MAX_DIGITS)
         found = dict(pairs)
         if len(found) == len(pairs):
             return found
         self.has_repeated = True
         seen: set[str] = set()
         marked = _Repeated(found)
-        marked.name = next(name for name, _ in pairs if name in seen or seen.add(name))
+        for name, _ in pairs:
+            if name in seen:
+                marked.name = name
+            seen.add(name)
         return marked
 
 
@@ -115,12 +117,12 @@ def _refuse_constant(_: str) -> NoReturn:
 
 def _bounded(digits: str) -> str:
     if len(digits) > MAX_DIGITS:
-        raise TooComplex(**_LIMITS)
+        raise TooComplex(depth=MAX_DEPTH, keys=MAX_KEYS, digits=MAX_DIGITS)
     return digits
 
 
 def _is_deep(document: Any) -> bool:
-    level = [document] if isinstance(document, dict | list) else []
+    level: list[Any] = [document] if isinstance(document, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [
             inner
