@@ -1,0 +1,422 @@
+"""The cluster that is this machine: runs as real processes, each with a wrapper beside it that outlives Berth.
+
+All truth is on disk, in one folder per attempt (see local_wrapper/folder.py), and whether an attempt lives is
+told by a lock that its wrapper holds, never by a pid. So any number of LocalClusters over the same home, in any
+processes, see and do the same, and a new one adopts what is there.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from app.clusters import local_facts, sdk_copy
+from app.clusters.base import (
+    Capacity,
+    ClusterRejected,
+    ClusterUnavailable,
+    LogPiece,
+    ObjectStatus,
+    OutputFile,
+    ProcessPlan,
+    ReplicaStatus,
+)
+from app.clusters.local_wrapper import processes, sandbox
+from app.clusters.local_wrapper.attempt import finish_unstarted, make_end
+from app.clusters.local_wrapper.capture import MAX_TEXT
+from app.clusters.local_wrapper.cgroups import Group
+from app.clusters.local_wrapper.child import end_remains
+from app.clusters.local_wrapper.folder import Folder, send_hint
+from app.settings import LimitSettings, LocalSettings
+
+FetchSnapshot = Callable[[str, str], Iterator[bytes]]
+"""(project id, sha256) -> the snapshot's bytes. FileNotFoundError: there is none, for good."""
+
+_WRAPPER = Path(__file__).parent / "local_wrapper" / "__main__.py"
+_START_SECONDS = 30.0
+_STOP_PATIENCE = 2.0
+_TOMBSTONE_SECONDS = 7 * 86400.0
+# For installing packages only: where this machine gets them from. Runs never see these.
+_INSTALL = ("PIP_", "UV_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+class LocalCluster:
+    """See app/clusters/base.py for what the methods promise."""
+
+    name = "local"
+
+    def __init__(
+        self, home: Path, settings: LocalSettings, limits: LimitSettings, fetch_snapshot: FetchSnapshot
+    ) -> None:
+        self._home = home.resolve()
+        self._local = self._home / "local"
+        self._settings = settings
+        self._limits = limits
+        self._fetch_snapshot = fetch_snapshot
+        self._ends: dict[str, tuple[int, ObjectStatus]] = {}
+        self._hints: socket.socket | None = None
+        self._hints_lock = threading.Lock()
+        self._pruned_at = 0.0
+        for name in ("runs", "ended", "hints"):
+            (self._local / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def facts(self) -> dict[str, Any]:
+        capacity = self.capacity()
+        return {
+            "host": platform.node(),
+            "python": sys.executable,
+            "python_version": platform.python_version(),
+            "cpus": capacity.cpu_millis / 1000,
+            "memory_bytes": capacity.memory_bytes,
+            **local_facts.read_limits(self._settings),
+            **local_facts.read_isolation(self._settings),
+        }
+
+    def capacity(self) -> Capacity:
+        return local_facts.read_capacity(self._settings)
+
+    def start(self, plan: ProcessPlan) -> dict[str, Any]:
+        """A plan that differs only in the run's token is the same plan; the first one stays in force.
+
+        It may be repeated whenever a status says "starting": where the wrapper was killed before the program
+        began, this starts it after all.
+        """
+        folder = self._folder(plan.run_id, plan.attempt)
+        handle = {"run_id": plan.run_id, "attempt": plan.attempt, "folder": folder.path}
+        if Path(folder.tombstone).exists():
+            raise ClusterRejected(f"attempt {plan.attempt} of {plan.run_id} was run and removed before")
+        if plan.replicas != 1:
+            raise ClusterRejected("this machine runs one process for a run; ask for 1 replica")
+        try:
+            self._write_plan(folder, plan)
+            if folder.holder() == "nobody" and not folder.exists("exit.json") and not folder.exists("started.json"):
+                self._fetch(folder, plan)
+                self._spawn(folder)
+        except OSError as error:
+            raise ClusterUnavailable(f"the run's files cannot be made: {error}") from error
+        return handle
+
+    def stop(self, run_id: str, attempt: int, grace_seconds: int) -> None:
+        folder = self._folder(run_id, attempt)
+        if Path(folder.tombstone).exists() or folder.exists("exit.json"):
+            return
+        try:
+            Path(folder.path).mkdir(parents=True, exist_ok=True, mode=0o700)
+            asked = folder.read("stop")
+            if asked is None or asked.get("grace", 0) > grace_seconds:
+                folder.write("stop", {"grace": grace_seconds})
+        except OSError as error:
+            raise ClusterUnavailable(f"the request to stop cannot be written: {error}") from error
+        until = time.monotonic() + _STOP_PATIENCE
+        while not self._settle(folder) and time.monotonic() < until:
+            wrapper = processes.find(folder.read("wrapper.lock"))
+            if wrapper is not None and processes.send(wrapper, 10):  # SIGUSR1; without it, the file is seen in 1 s
+                return
+            time.sleep(0.005)
+
+    def statuses(self) -> list[ObjectStatus]:
+        """An attempt without a wrapper whose program never began is "starting" and not gone: call `start` again.
+
+        What a dead wrapper left behind is ended here before it is reported as gone.
+        """
+        found = []
+        for path in self._attempts():
+            folder = Folder(path)
+            run, attempt = path.rsplit("/", 2)[1:]
+            with suppress(FileNotFoundError):  # cleaned up meanwhile
+                found.append(self._status(folder, run, int(attempt)))
+        return found
+
+    def wait_for_change(self, timeout: float) -> None:
+        with self._hints_lock:
+            listener = self._listen()
+            listener.settimeout(max(timeout, 0.001))
+            with suppress(TimeoutError):
+                listener.recv(16)
+                listener.setblocking(False)
+                with suppress(BlockingIOError):
+                    while True:
+                        listener.recv(16)
+
+    def close(self) -> None:
+        """Lets go of the socket for hints. The cluster itself goes on without it."""
+        with self._hints_lock:
+            if self._hints is not None:
+                with suppress(OSError):
+                    (self._local / "hints" / self._hint_name()).unlink()
+                self._hints.close()
+                self._hints = None
+
+    def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
+        path = Path(self._folder(run_id, attempt).file(f"{int(replica)}.log"))
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(limit)
+                if b"\n" not in data and len(data) == limit:
+                    data += file.read(2 * MAX_TEXT)
+        except FileNotFoundError:
+            data = b""
+        whole = data[: data.rfind(b"\n") + 1]
+        return LogPiece(whole, offset + len(whole))
+
+    def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
+        """Files whose names are not UTF-8 are left out: they could not be asked for."""
+        yield from _walk(self._folder(run_id, attempt).file("output"), "")
+
+    def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
+        """Raises ClusterUnavailable while the attempt lives."""
+        folder = self._folder(run_id, attempt)
+        if Path(folder.path).exists():
+            Path(folder.tombstone).touch(mode=0o600)  # first: from now on it cannot begin again
+            with folder.exclusive(patience=0.1) as lock:
+                if lock is None and Path(folder.path).exists():
+                    raise ClusterUnavailable(f"{run_id} attempt {attempt} is still running", retry_after=1.0)
+                self._reap(folder)
+                _remove(Path(folder.path))
+        if last:
+            _remove(Path(folder.path).parent)
+        self._ends.pop(folder.path, None)
+        self._prune()
+
+    def _folder(self, run_id: str, attempt: int) -> Folder:
+        if not run_id or not run_id.isascii() or not run_id.replace("-", "").isalnum() or attempt < 1:
+            raise ClusterRejected(f"{run_id!r} attempt {attempt} is not a name for an attempt")
+        return Folder(f"{self._local}/runs/{run_id}/{int(attempt)}")
+
+    def _attempts(self) -> Iterator[str]:
+        with os.scandir(self._local / "runs") as runs:
+            for run in runs:
+                with suppress(FileNotFoundError, NotADirectoryError), os.scandir(run.path) as attempts:
+                    yield from sorted(entry.path for entry in attempts if entry.name.isdigit())
+
+    def _write_plan(self, folder: Folder, plan: ProcessPlan) -> None:
+        Path(folder.path).mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = Path(folder.file(f".plan.{os.getpid()}.{threading.get_ident()}"))
+        try:
+            draft.touch(mode=0o600)
+            draft.write_text(json.dumps(asdict(plan)))
+            Path(folder.file("plan.json")).hardlink_to(draft)
+        except FileExistsError:
+            there = folder.read("plan.json") or {}
+            if _without_token(there) != _without_token(asdict(plan)):
+                raise ClusterRejected(
+                    f"attempt {plan.attempt} of {plan.run_id} exists here with another plan"
+                ) from None
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _fetch(self, folder: Folder, plan: ProcessPlan) -> None:
+        """Puts the snapshot's archive into the folder, verified."""
+        if plan.snapshot_digest is None or folder.exists("snapshot.tar.gz"):
+            return
+        draft = Path(folder.file(f".snapshot.{os.getpid()}.{threading.get_ident()}"))
+        digest = hashlib.sha256()
+        try:
+            with draft.open("wb") as file:
+                for piece in self._fetch_snapshot(plan.snapshot_project or "", plan.snapshot_digest):
+                    digest.update(piece)
+                    file.write(piece)
+            if digest.hexdigest() != plan.snapshot_digest:
+                raise ClusterRejected(f"the snapshot {plan.snapshot_digest} is damaged in the object store")
+            draft.rename(folder.file("snapshot.tar.gz"))
+        except FileNotFoundError as error:
+            raise ClusterRejected(f"the snapshot {plan.snapshot_digest} is not in the object store") from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _spawn(self, folder: Folder) -> None:
+        """Returns when a wrapper holds the attempt's lock, or has found that there is nothing to do."""
+        command = [sys.executable, "-I", "-S", str(_WRAPPER), folder.path, json.dumps(self._options)]
+        with Path(folder.file("wrapper.err")).open("ab") as errors:
+            process = subprocess.Popen(
+                command,
+                cwd="/",
+                env={"HOME": str(Path.home()), "LANG": "C.UTF-8", "PATH": sandbox.SYSTEM_PATH},
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+            )
+        _await(process.pid, _START_SECONDS)
+        if process.poll() is None:
+            process.kill()
+        if process.wait() != 0:
+            raise ClusterUnavailable(f"the wrapper of {folder.path} did not start; see wrapper.err there")
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        isolation = local_facts.read_isolation(self._settings)
+        uv = Path(sys.executable).parent / "uv"
+        return {
+            "home": str(self._home),
+            "local": str(self._local),
+            "mark": hashlib.sha256(str(self._home).encode()).hexdigest()[:8],
+            "bwrap": shutil.which("bwrap") if isolation["isolation"] == "bubblewrap" else "",
+            "cgroups": self._settings.cgroups,
+            "python": sys.executable,
+            "uv": str(uv) if uv.exists() else "",
+            "sdk": sdk_copy.provide(self._local / "sdk"),
+            "files": self._limits.snapshot_files,
+            "bytes": self._limits.snapshot_unpacked_bytes,
+            "install": {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)},
+        }
+
+    def _settle(self, folder: Folder) -> bool:
+        """Ends an attempt that has no wrapper. Whether it is over now."""
+        if folder.exists("exit.json"):
+            return True
+        with folder.exclusive() as lock:
+            if lock is None:
+                return not Path(folder.path).exists()
+            return self._reap(folder)
+
+    def _reap(self, folder: Folder) -> bool:
+        """Writes the end of an attempt whose lock we hold, after ending what is left of it.
+
+        One that never began is left alone, unless it was asked to stop. Whether it is over now.
+        """
+        if folder.exists("exit.json"):
+            return True
+        plan = folder.read("plan.json")
+        run_id = plan["run_id"] if plan else ""
+        if not end_remains(folder.read("setup.json"), None, run_id):
+            return False
+        started = folder.read("started.json")
+        if started is None:
+            if folder.exists("stop"):
+                finish_unstarted(folder, "stopped")
+            return folder.exists("exit.json")
+        group = Group(*started["group"]) if started["group"] else None
+        if not end_remains(started, group, run_id):
+            return False
+        used = group.cpu_seconds() if group is not None else None
+        if group is not None:
+            group.remove()
+        message = "Its processes vanished without leaving an exit code."
+        end = make_end("lost", message, started_at=started["started_at"], cpu_seconds=used)
+        folder.write("exit.json", end, durable=True)
+        send_hint(str(self._local))
+        return True
+
+    def _status(self, folder: Folder, run_id: str, attempt: int) -> ObjectStatus:
+        if known := self._ended_status(folder, run_id, attempt):
+            return known
+        if folder.holder() == "nobody" and self._settle(folder):
+            if known := self._ended_status(folder, run_id, attempt):
+                return known
+            raise FileNotFoundError(folder.path)
+        started = folder.read("started.json")
+        if started is None:
+            replica = ReplicaStatus(0, "starting")
+        else:
+            replica = ReplicaStatus(0, "running", started_at=started["started_at"])
+        return ObjectStatus(run_id, attempt, [replica], gone=False)
+
+    def _ended_status(self, folder: Folder, run_id: str, attempt: int) -> ObjectStatus | None:
+        """What exit.json says; it is written once, so it is read once."""
+        try:
+            stamp = Path(folder.file("exit.json")).stat().st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            self._ends.pop(folder.path, None)
+            return None
+        if (kept := self._ends.get(folder.path)) and kept[0] == stamp:
+            return kept[1]
+        end = folder.read("exit.json")
+        if end is None:
+            return None
+        status = ObjectStatus(run_id, attempt, [_ended_replica(end)], gone=True)
+        self._ends[folder.path] = (stamp, status)
+        return status
+
+    def _listen(self) -> socket.socket:
+        if self._hints is None:
+            self._hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            directory = os.open(self._local / "hints", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:  # by descriptor, because the path of a socket may have 107 bytes only
+                self._hints.bind(f"/proc/self/fd/{directory}/{self._hint_name()}")
+            finally:
+                os.close(directory)
+        return self._hints
+
+    def _hint_name(self) -> str:
+        return f"{os.getpid()}-{id(self):x}"
+
+    def _prune(self) -> None:
+        """Forgets tombstones so old that nobody can still be about to start what they stand for."""
+        now = time.time()
+        if now - self._pruned_at < 3600:
+            return
+        self._pruned_at = now
+        with os.scandir(self._local / "ended") as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if now - entry.stat().st_mtime > _TOMBSTONE_SECONDS:
+                        Path(entry.path).unlink()
+
+
+def _await(pid: int, seconds: float) -> None:
+    """Returns when our child has ended, at once: Popen.wait with a timeout sleeps up to 50 ms too long."""
+    handle = os.pidfd_open(pid)
+    try:
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        waiting.poll(seconds * 1000)
+    finally:
+        os.close(handle)
+
+
+def _without_token(plan: dict[str, Any]) -> dict[str, Any]:
+    env = {key: value for key, value in plan.get("env", {}).items() if key != "BERTH_TOKEN"}
+    return {**plan, "env": env}
+
+
+def _ended_replica(end: dict[str, Any]) -> ReplicaStatus:
+    usage = {key: float(end[key]) for key in ("cpu_seconds", "max_rss_bytes") if end[key] is not None}
+    code = end["exit_code"] if end["signal"] is None else 128 + end["signal"]
+    replica = ReplicaStatus(0, "ended", code, end["cause"], end["message"], end["first_error"], usage=usage)
+    if end["cause"] == "lost":
+        replica = replace(replica, phase="lost")
+    return replace(replica, started_at=end["started_at"], finished_at=end["finished_at"])
+
+
+def _walk(folder: str, below: str) -> Iterator[OutputFile]:
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, PermissionError):
+        return
+    for entry in found:
+        path = f"{below}{entry.name}"
+        if any("\ud800" <= letter <= "\udfff" for letter in entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{path}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield OutputFile(path, Path(entry.path), entry.stat(follow_symlinks=False).st_size)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a tree, also where the run took away the rights to its own folders."""
+    if not folder.exists():
+        return
+    if os.geteuid() != 0:
+        for parent, folders, _ in os.walk(folder):
+            for name in folders:
+                path = Path(parent, name)
+                if not path.is_symlink():
+                    path.chmod(0o700)
+    shutil.rmtree(folder)
