@@ -1,0 +1,143 @@
+"""`berth admin …`: users, the audit log, and the way back for an admin who is locked out."""
+
+import argparse
+
+from berth.cli.command import Command
+from berth.cli.exits import Exit
+from berth.cli.local import call_local
+from berth.cli.output import Column
+from berth.cli.shell import Shell
+
+_USER_FIELDS = ("name", "display_name", "is_admin", "kind", "disabled", "created_at")
+_AUDIT_FIELDS = ("id", "at", "actor", "action", "object_type", "object_id", "project", "outcome", "data")
+
+
+def _user_ls(shell: Shell) -> int:
+    columns = [
+        Column("NAME", lambda user: user.get("name")),
+        Column("DISPLAY NAME", lambda user: user.get("display_name"), is_flexible=True),
+        Column("ADMIN", lambda user: "yes" if user.get("is_admin") else "-", lambda user: user.get("is_admin")),
+        Column("STATE", lambda user: "disabled" if user.get("disabled") or user.get("disabled_at") else "active"),
+    ]
+    shell.out.table((user.raw for user in shell.client.users.list()), columns, key="name")
+    return Exit.OK
+
+
+def _invite_arguments(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument("--display-name", metavar="TEXT", help="what people see")
+    parser.add_argument("--admin", action="store_true", help="make a platform admin")
+    parser.add_argument("--to", metavar="PROJECT", help="and a member of this project")
+    parser.add_argument("--role", choices=("viewer", "editor", "owner"), help="with --to: the role there")
+
+
+def _invite(shell: Shell) -> int:
+    options = shell.options
+    made = shell.client.users.invite(options.name, options.display_name, options.admin, options.to, options.role).raw
+    shell.link(
+        {**(made.get("user") or {}), **made}, "invitation_url", f"send this link to {options.name}; it works once"
+    )
+    return Exit.OK
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the user's name")
+
+
+def _name_and_yes(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _disable(shell: Shell) -> int:
+    name = shell.options.name
+    if shell.out.confirm(f"All sessions and tokens of {name} end at once. Go on?", shell.options.yes):
+        shell.client.users.update(name, disabled=True)
+        shell.out.say(f"{name} is disabled")
+    return Exit.OK
+
+
+def _enable(shell: Shell) -> int:
+    shell.client.users.update(shell.options.name, disabled=False)
+    shell.out.say(f"{shell.options.name} is enabled")
+    return Exit.OK
+
+
+def _reset(shell: Shell) -> int:
+    made = shell.client.users.reset_password(shell.options.name).raw
+    shell.link(made, "url", f"send this link to {shell.options.name}; it works once")
+    return Exit.OK
+
+
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--actor", metavar="USER", help="only what this user did")
+    parser.add_argument("--type", metavar="TYPE", help="only about objects of this type, such as run or user")
+    parser.add_argument("--object", metavar="ID", help="only about this object")
+    parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (50); 0 is all")
+
+
+def _audit(shell: Shell) -> int:
+    options = shell.options
+    rows = shell.client.audit.list(
+        project=options.project,
+        actor=options.actor,
+        object_type=options.type,
+        object_id=options.object,
+        limit=options.limit if options.limit > 0 else None,
+    )
+    columns = [
+        Column("TIME", lambda row: row.get("at") or row.get("created_at")),
+        Column("ACTOR", lambda row: row.get("actor")),
+        Column("ACTION", lambda row: row.get("action")),
+        Column("TYPE", lambda row: row.get("object_type")),
+        Column("OBJECT", lambda row: row.get("object_id"), is_flexible=True),
+        Column("PROJECT", lambda row: row.get("project")),
+    ]
+    shell.out.table((row.raw for row in rows), columns, "nothing yet")
+    return Exit.OK
+
+
+def _reset_password(shell: Shell) -> int:
+    return call_local("app.trial.reset_password", "main", shell.options.name)
+
+
+COMMANDS = (
+    Command("admin user ls", _user_ls, "list all users", "berth admin user ls", fields=_USER_FIELDS),
+    Command(
+        "admin user invite",
+        _invite,
+        "make a user and a link to sign in with",
+        "berth admin user invite ana --to vision --role editor",
+        _invite_arguments,
+        (*_USER_FIELDS, "invitation_url"),
+    ),
+    Command(
+        "admin user disable",
+        _disable,
+        "end all sessions and tokens at once",
+        "berth admin user disable ana",
+        _name_and_yes,
+    ),
+    Command("admin user enable", _enable, "let somebody in again", "berth admin user enable ana", _name),
+    Command(
+        "admin user reset", _reset, "a link to choose a new password", "berth admin user reset ana", _name, ("url",)
+    ),
+    Command(
+        "admin audit",
+        _audit,
+        "who changed what (with -P of one project)",
+        "berth admin audit --actor ana --json",
+        _audit_arguments,
+        _AUDIT_FIELDS,
+    ),
+    Command(
+        "admin reset-password",
+        _reset_password,
+        "the way back for a locked-out admin",
+        "berth admin reset-password ana",
+        _name,
+        is_remote=False,
+        description="Works on the database of this machine, without signing in: for an admin who is locked out.\n"
+        "Prints a link with which NAME chooses a new password.",
+    ),
+)

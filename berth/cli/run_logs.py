@@ -1,0 +1,126 @@
+"""`berth run logs`: print a run's log, or follow it."""
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from berth import quantities
+from berth.cli.command import Command
+from berth.cli.exits import Exit
+from berth.cli.run_result import leave, result_of
+from berth.cli.shell import Shell
+from berth.cli.text import coloured, plain
+from berth.errors import InvalidInput, WaitTimeout
+
+if TYPE_CHECKING:
+    from berth.results import LogLine
+
+_FIELDS = ("line", "attempt", "replica", "stream", "at", "text")
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
+    parser.add_argument("-f", "--follow", action="store_true", help="until the run has ended; Ctrl-C leaves it running")
+    parser.add_argument("--attempt", type=int, metavar="N", help="of this attempt; by default the newest")
+    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
+    parser.add_argument("--since", type=int, metavar="LINE", help="only what comes after this line number")
+    parser.add_argument("--grep", metavar="REGEX", help="only lines in which this is found")
+    parser.add_argument("--timestamps", action="store_true", help="with the time of each line")
+    parser.add_argument("--propagate", action="store_true", help="with -f: exit with the run's own exit code")
+
+
+def _logs(shell: Shell) -> int:
+    options = shell.options
+    if options.tail is not None and options.since is not None:
+        raise InvalidInput("--tail and --since exclude each other")
+    if (options.tail or 0) < 0 or (options.since or 0) < 0:
+        raise InvalidInput("--tail and --since take a number from 0")
+    run_id = shell.run_id(options.run)
+    printer = _printer(shell)
+    if not options.follow:
+        for line in shell.client.runs.logs(run_id, attempt=options.attempt, after=options.since, tail=options.tail):
+            printer(line)
+        return Exit.OK
+    try:
+        for line in shell.client.runs.logs(
+            run_id, follow=True, attempt=options.attempt, after=options.since, tail=options.tail
+        ):
+            printer(line)
+        run = shell.client.runs.wait(run_id, timeout=30)
+    except KeyboardInterrupt:
+        leave(shell, run_id)
+        return Exit.INTERRUPTED
+    except WaitTimeout:  # one attempt was followed, and the run goes on with another
+        return Exit.OK
+    return result_of(shell, run, options.propagate)
+
+
+def follow_until_end(shell: Shell, run_id: str, timeout: str | None = None) -> None:
+    """Prints the log of a new run until it has ended. Ctrl-C leaves it going and ends the command."""
+    limit = quantities.seconds(timeout) if timeout else None
+    start = time.monotonic()
+    printer = _printer(shell)
+    try:
+        if limit is not None:
+            _end_after(limit)
+        for line in shell.client.runs.logs(run_id, follow=True):
+            printer(line)
+    except KeyboardInterrupt:
+        if limit is not None and time.monotonic() - start >= limit:
+            raise WaitTimeout(shell.client.runs.get(run_id), limit) from None
+        leave(shell, run_id)
+        raise SystemExit(Exit.INTERRUPTED) from None
+
+
+def _end_after(seconds: float) -> None:
+    # A stream may be silent for longer than the time there is: only a signal reaches a blocking read.
+    import signal
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+
+
+def _printer(shell: Shell) -> "Callable[[LogLine], None]":
+    out, options = shell.out, shell.options
+    pattern = getattr(options, "grep", None)
+    try:
+        wanted = re.compile(pattern) if pattern else None
+    except re.error as error:
+        raise InvalidInput(f"--grep: {error}", hint="It is a regular expression: write \\( for a bracket.") from None
+    has_times = bool(getattr(options, "timestamps", False))
+
+    def show(line: "LogLine") -> None:
+        if wanted is not None and not wanted.search(line.text):
+            return
+        if out.is_json:
+            at = line.at.isoformat().replace("+00:00", "Z") if line.at else None
+            out.stream({**{name: getattr(line, name) for name in _FIELDS}, "at": at})
+            return
+        text = line.text
+        if out.is_terminal:
+            text = coloured(text) if out.has_colour else plain(text)
+        if line.stream == "gap":
+            text = out.paint(f"… {text} lines and bytes are missing here", "yellow")
+        elif line.stream == "berth":
+            text = out.paint(text, "dim")
+        stamp = f"{line.at.isoformat(timespec='milliseconds').replace('+00:00', 'Z')} " if has_times and line.at else ""
+        print(stamp + text, flush=True)
+
+    return show
+
+
+LOGS = Command(
+    "run logs",
+    _logs,
+    "print its log, or follow it",
+    "berth run logs -f @last --grep 'loss'",
+    _arguments,
+    _FIELDS,
+    description="Prints the log: exactly the program's lines where stdout is no terminal. --json prints one "
+    "object a line.\nFollowing survives restarts of the server: no line is lost or comes twice.",
+)

@@ -1,0 +1,126 @@
+"""What the commands about runs have in common: how a run is printed, waited for, and turned into an exit code."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from berth import quantities
+from berth.cli.exits import Exit
+from berth.cli.shell import Shell
+from berth.cli.text import plain
+from berth.errors import RunFailed, WaitTimeout
+from berth.results import FAILED, STOPPED
+
+if TYPE_CHECKING:
+    from berth.results import Run
+
+RUN_FIELDS = (
+    "id",
+    "project",
+    "name",
+    "kind",
+    "state",
+    "desired",
+    "tags",
+    "created_by",
+    "priority",
+    "pool",
+    "cpu",
+    "memory",
+    "gpus",
+    "replicas",
+    "attempt",
+    "reason",
+    "exit_code",
+    "first_error",
+    "progress",
+    "created_at",
+    "queued_at",
+    "started_at",
+    "finished_at",
+    "waited_seconds",
+    "ran_seconds",
+    "parent",
+    "url",
+    "version",
+)
+
+
+def add_waiting(parser: argparse.ArgumentParser) -> None:
+    """The options of commands that submit: wait for the end or follow the log."""
+    waiting = parser.add_argument_group("waiting")
+    waiting.add_argument("--wait", action="store_true", help="until the run has ended; its result is the exit code")
+    waiting.add_argument("--follow", action="store_true", help="print its log while waiting; Ctrl-C leaves it running")
+    waiting.add_argument("--timeout-wait", metavar="TIME", help="wait at most so long: exit code 102; the run goes on")
+    waiting.add_argument("--propagate", action="store_true", help="exit with the run's own exit code")
+
+
+def print_run(shell: Shell, run: "Run", done: str = "") -> None:
+    """A run as the result of a command: JSON, its id, or a line with id, state and page."""
+    out = shell.out
+    if out.is_json:
+        out.object(run.raw)
+    elif out.is_quiet:
+        out.line(run.id)
+    elif out.is_terminal:
+        word = f"{out.paint('✓', 'green')} " if done else ""
+        out.line(f"{word}{run.id} {done or run.state}  {plain(run.name)}  {plain(run.url)}".rstrip())
+    else:
+        out.line("\t".join((run.id, run.state, plain(run.url))))
+
+
+def after_submit(shell: Shell, run: "Run") -> int:
+    """Prints the new run and, if asked for, follows it or waits for it."""
+    options = shell.options
+    out = shell.out
+    if options.follow:
+        from berth.cli.run_logs import follow_until_end
+
+        out.say(f"{run.id} submitted  {run.url}".rstrip())
+        if run.why:
+            out.say(run.why)
+        follow_until_end(shell, run.id, timeout=options.timeout_wait)
+        return result_of(shell, shell.client.runs.wait(run.id, timeout=30), options.propagate)
+    if not options.wait:
+        print_run(shell, run, "submitted")
+        return Exit.OK
+    if not out.is_quiet:
+        out.say(f"{run.id} submitted  {run.url}".rstrip())
+    return wait_for(shell, run.id, options.timeout_wait, options.propagate)
+
+
+def wait_for(shell: Shell, run_id: str, timeout: str | None, propagate: bool) -> int:
+    """Waits, prints the run as it ended, and returns its exit code. Ctrl-C leaves the run going."""
+    try:
+        run = shell.client.runs.wait(run_id, timeout=timeout)
+    except KeyboardInterrupt:
+        leave(shell, run_id)
+        return Exit.INTERRUPTED
+    except WaitTimeout as late:
+        print_run(shell, late.run)
+        raise
+    print_run(shell, run)
+    return result_of(shell, run, propagate)
+
+
+def leave(shell: Shell, run_id: str) -> None:
+    """What is said after Ctrl-C."""
+    shell.out.say(
+        f"\n{run_id} goes on: `berth run logs -f {run_id}` follows it again, `berth run stop {run_id}` ends it."
+    )
+
+
+def result_of(shell: Shell, run: "Run", propagate: bool) -> int:
+    """The exit code of a run that has ended; says on stderr how it went."""
+    out = shell.out
+    took = quantities.short(run.ran_seconds)
+    if run.state == FAILED:
+        failure = RunFailed(run)
+        out.say(f"{out.paint('✗', 'red') if out.has_colour else 'failed:'} {plain(failure.detail)}")
+        out.say(f"hint: {failure.hint}")
+    elif run.state == STOPPED:
+        out.say(f"{run.id} was stopped. {plain(run.why)}".rstrip())
+    elif not out.is_quiet:
+        out.say(f"{run.id} {run.state} after {took}")
+    if propagate and run.exit_code is not None:
+        return run.exit_code & 0xFF
+    return {FAILED: Exit.RUN_FAILED, STOPPED: Exit.RUN_STOPPED}.get(run.state, Exit.OK)

@@ -1,0 +1,272 @@
+"""`berth run submit` and `berth run clone`: a spec from a file, flags and the command after "--"."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from berth.cli.command import Command
+from berth.cli.run_result import RUN_FIELDS, add_waiting, after_submit
+from berth.cli.shell import Shell
+from berth.errors import InvalidInput
+from berth.quantities import show_size
+
+
+def _spec_arguments(parser: argparse.ArgumentParser) -> None:
+    spec = parser.add_argument_group("what it is")
+    spec.add_argument("--name", help="what people see in lists; by default that of the program")
+    spec.add_argument("--cpu", metavar="CORES", help="such as 1, 0.5 or 500m (1)")
+    spec.add_argument("--memory", metavar="SIZE", help="such as 1Gi or 512Mi (1Gi)")
+    spec.add_argument("--gpus", type=int, metavar="N", help="whole GPUs (0)")
+    spec.add_argument("--pool", metavar="NAME", help="where it runs")
+    spec.add_argument("--priority", metavar="LEVEL", help="low, normal or high")
+    spec.add_argument("--image", help="container image, used on clusters")
+    spec.add_argument("--env", action="append", metavar="K=V", help="environment variable; K alone takes yours")
+    spec.add_argument(
+        "--param", action="append", metavar="K=V", help="parameter; numbers and true/false keep their type"
+    )
+    spec.add_argument("--tag", action="append", metavar="WORD", help="a word to find it by")
+    spec.add_argument("--timeout", metavar="TIME", help="end an attempt after 90s, 8h, …")
+    spec.add_argument("--grace", metavar="TIME", help="time between the request to end and the kill (30s)")
+    spec.add_argument(
+        "--retry", action="append", metavar="CAUSE=N", help="failed, oom_killed, timed_out, start_failed or lost"
+    )
+    python = spec.add_mutually_exclusive_group()
+    python.add_argument("--python", metavar="PATH", help="interpreter; by default the one active here")
+    python.add_argument("--requirements", metavar="FILE", help="make an environment from this file of the folder")
+
+
+def _submit_arguments(parser: argparse.ArgumentParser) -> None:
+    _spec_arguments(parser)
+    code = parser.add_argument_group("its code")
+    code.add_argument("--dir", default=".", metavar="DIR", help="the folder that goes up and that it starts in (here)")
+    code.add_argument("--no-snapshot", action="store_true", help="send no folder")
+    code.add_argument(
+        "-f", "--file", metavar="FILE", help="spec in TOML, JSON or YAML; flags win; - reads JSON from stdin"
+    )
+    code.add_argument("--idempotency-key", metavar="KEY", help="submitting twice with the same key submits once")
+    add_waiting(parser)
+
+
+def _submit(shell: Shell) -> int:
+    options = shell.options
+    spec = read_spec(options.file) if options.file else {}
+    apply_flags(spec, options)
+    if shell.rest is not None:
+        spec.pop("script", None)
+        spec["command"] = shell.rest
+    if not spec.get("command") and not spec.get("script"):
+        raise InvalidInput(
+            "there is no command",
+            code="NO_COMMAND",
+            hint="Put it after --: `berth run submit -- python train.py --lr 0.1`",
+        )
+    has_folder = not options.no_snapshot and "snapshot" not in spec
+    if spec.get("requirements") and has_folder and not (Path(options.dir) / spec["requirements"]).is_file():
+        raise InvalidInput(
+            f"there is no {spec['requirements']} in {options.dir}", hint="--requirements is relative to --dir."
+        )
+    if not any(spec.get(key) for key in ("python", "requirements", "image")):
+        spec["python"] = submitting_python()
+    entry = spec.get("command") or ["script"]
+    run = _send(shell, spec, {"entry": " ".join(entry)[:500]}, options)
+    return after_submit(shell, run)
+
+
+def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], options: argparse.Namespace) -> Any:
+    from berth.runs import default_name
+
+    spec.setdefault("name", default_name(spec))
+    runs, key = shell.client.runs, options.idempotency_key
+    if options.no_snapshot or "snapshot" in spec:
+        return runs.create(spec, source, idempotency_key=key)
+    from berth import snapshots
+
+    with snapshots.pack(Path(options.dir)) as snapshot:
+        for name in snapshot.left_out:
+            shell.out.say(f"left out: {name}")
+        project = shell.client.project
+        was_sent = runs.upload(snapshot, project)
+        if not shell.out.is_quiet:
+            size = show_size(snapshot.packed_bytes)
+            shell.out.say(f"{'sent' if was_sent else 'unchanged:'} {snapshot.files} files, {size} packed")
+        spec["snapshot"] = snapshot.digest
+        return runs.create(spec, {**snapshot.source, **source}, project, key)
+
+
+def apply_flags(spec: dict[str, Any], options: argparse.Namespace) -> None:
+    """Puts the flags over the spec; maps are merged key by key."""
+    for key in ("name", "cpu", "memory", "gpus", "pool", "priority", "image", "timeout", "grace"):
+        value = getattr(options, key)
+        if value is not None:
+            spec[key] = value
+    for key, flag, read in (
+        ("env", "env", _env_value),
+        ("parameters", "param", _parameter),
+        ("retry", "retry", _count),
+    ):
+        given = getattr(options, flag)
+        if given:
+            spec[key] = {**(spec.get(key) or {}), **dict(_pairs(given, flag, read))}
+    if options.tag:
+        spec["tags"] = options.tag
+    if options.python:
+        spec.pop("requirements", None)
+        spec["python"] = absolute_python(options.python)
+    if options.requirements:
+        spec.pop("python", None)
+        spec["requirements"] = options.requirements
+
+
+def read_spec(name: str) -> dict[str, Any]:
+    """The spec in a file. Raises InvalidInput, with the line where the format tells it."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    suffix = Path(name).suffix.lower()
+    try:
+        if suffix in (".yaml", ".yml"):
+            spec = _read_yaml(text)
+        elif suffix == ".toml":
+            import tomllib
+
+            spec = tomllib.loads(text)
+        else:
+            spec = json.loads(text)
+    except InvalidInput:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{name} cannot be understood: {error}", hint="Name it .toml, .json or .yaml.") from None
+    if not isinstance(spec, dict):
+        raise InvalidInput(f"{name} is no spec: it must have keys, such as name and command")
+    return spec.get("spec", spec) if set(spec) == {"spec"} else spec
+
+
+def _read_yaml(text: str) -> Any:
+    try:
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import YAMLError
+    except ImportError:
+        raise InvalidInput(
+            "reading YAML needs a YAML reader, and none is installed",
+            hint="pip install ruamel.yaml; or write the spec in TOML or JSON, which need nothing.",
+        ) from None
+    # An alias can make a small file enormous; a spec has no need of one.
+    if len(text) > 1 << 20:
+        raise ValueError("it is larger than 1 MiB")
+    reader = YAML(typ="safe", pure=True)
+    try:
+        from ruamel.yaml.events import AliasEvent
+
+        if any(isinstance(event, AliasEvent) for event in reader.parse(text)):
+            raise ValueError("aliases (*name) are not taken here")
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+def submitting_python() -> str:
+    """The interpreter active where the command is typed: that of the virtual environment, else of PATH."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if os.environ.get(variable):
+            found = Path(os.environ[variable]) / "bin" / "python"
+            if found.exists():
+                return str(found.absolute())
+    found_on_path = shutil.which("python3") or shutil.which("python")
+    return str(Path(found_on_path or sys.executable).absolute())
+
+
+def absolute_python(text: str) -> str:
+    """`--python` as an absolute path, links kept: a virtual environment's python is a link."""
+    found = shutil.which(os.path.expanduser(text))  # noqa: PTH111 - also a name on PATH
+    if not found:
+        raise InvalidInput(
+            f"--python {text}: there is no such program", hint="Give its path, or a name that is on PATH."
+        )
+    return str(Path(found).absolute())
+
+
+def _pairs(given: Iterable[str], flag: str, read: Any) -> Iterable[tuple[str, Any]]:
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key or (not equals and flag != "env"):
+            raise InvalidInput(f"--{flag} {text}: it must be written as NAME=VALUE")
+        yield key, read(key, value if equals else None)
+
+
+def _env_value(key: str, value: str | None) -> str:
+    if value is None:
+        if key not in os.environ:
+            raise InvalidInput(f"--env {key}: it is not set here", hint=f"Write --env {key}=VALUE.")
+        return os.environ[key]
+    return value
+
+
+def _parameter(_key: str, value: str) -> Any:
+    try:
+        read = json.loads(value, parse_constant=str)
+    except ValueError:
+        return value
+    return read if isinstance(read, bool | int | float) and abs(read) < 2**63 else value
+
+
+def _count(key: str, value: str) -> int:
+    if not value.isdecimal() or len(value) > 3:
+        raise InvalidInput(f"--retry {key}={value}: a number of retries is needed")
+    return int(value)
+
+
+def _clone_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
+    _spec_arguments(parser)
+    parser.add_argument("--to", metavar="PROJECT", help="into another project")
+    add_waiting(parser)
+
+
+def _clone(shell: Shell) -> int:
+    options = shell.options
+    run_id = shell.run_id(options.run)
+    parent = shell.client.runs.get(run_id).spec
+    changed = {key: dict(parent.get(key) or {}) for key in ("env", "parameters", "retry")}
+    before = {key: dict(value) for key, value in changed.items()}
+    apply_flags(changed, options)
+    changes: dict[str, Any] = {key: value for key, value in changed.items() if value != before.get(key)}
+    if options.python and parent.get("requirements"):
+        changes["requirements"] = None
+    if options.requirements and parent.get("python"):
+        changes["python"] = None
+    if shell.rest:
+        changes["command"] = shell.rest
+        if parent.get("script"):
+            changes["script"] = None
+    return after_submit(shell, shell.client.runs.clone(run_id, changes, project=options.to))
+
+
+SUBMIT = Command(
+    "run submit",
+    _submit,
+    "send the folder and a command to run in it",
+    "berth run submit --cpu 2 --memory 4Gi --param lr=0.1 --retry oom_killed=1 --follow -- python train.py --lr 0.1",
+    _submit_arguments,
+    RUN_FIELDS,
+    description="Packs the folder (without what .gitignore and .berthignore leave out), sends it unless the server "
+    "has it,\nand queues the command that comes after --. Prints the run's id, state and page.",
+    usage="berth run submit [options] -- COMMAND [ARGUMENT …]",
+    takes_rest=True,
+)
+CLONE = Command(
+    "run clone",
+    _clone,
+    "submit it again with changes",
+    "berth run clone @last --param lr=0.01 --cpu 4",
+    _clone_arguments,
+    RUN_FIELDS,
+    description="Submits a run again with some of its spec changed; parameters and env are merged key by key.",
+    usage="berth run clone [options] RUN [-- COMMAND [ARGUMENT …]]",
+    takes_rest=True,
+)

@@ -1,0 +1,286 @@
+"""`berth run …`: the list of its commands, and those that look at runs or change their course."""
+
+import argparse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from berth import quantities
+from berth.cli import run_files, run_logs, run_submit
+from berth.cli.command import Command
+from berth.cli.exits import Exit
+from berth.cli.output import Column, Item
+from berth.cli.run_result import RUN_FIELDS, print_run, wait_for
+from berth.cli.shell import Shell
+from berth.errors import BerthError
+
+_ONE_FIELDS = (*RUN_FIELDS, "spec", "source", "place", "metrics", "attempts")
+_WHY_FIELDS = ("id", "state", "code", "text", "args", "place")
+_LAST_LINES = 10
+
+
+def _id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
+
+
+def _ids(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="ids, beginnings of them, or @last")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _ls_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-q", "--query", metavar="FILTER", help="such as 'status:running,queued owner:me created:<7d tag:x'"
+    )
+    parser.add_argument("--sort", metavar="FIELD", help="such as -created (newest first, the default) or created")
+    parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (50); 0 is all")
+
+
+def _ls(shell: Shell) -> int:
+    options = shell.options
+    limit = options.limit if options.limit > 0 else None
+    found = shell.client.runs.list(q=options.query, sort=options.sort, limit=limit)
+    empty = "no runs match" if options.query else "no runs yet: `berth run submit -- python train.py`"
+    shell.out.table((run.raw for run in found), _columns(), empty)
+    return Exit.OK
+
+
+def _columns() -> list[Column]:
+    def status(run: Item) -> str:
+        progress = run.get("progress") or {}
+        share = f" {100 * progress['done'] // progress['total']}%" if progress.get("total") else ""
+        from berth.cli.output import STATES
+
+        sign = STATES.get(str(run.get("state")), ("?", ""))[0]
+        return f"{sign} {run.get('state')}{share}"
+
+    def style(run: Item) -> str:
+        from berth.cli.output import STATES
+
+        return STATES.get(str(run.get("state")), ("", ""))[1]
+
+    return [
+        Column("ID", lambda run: run.get("id")),
+        Column("NAME", lambda run: run.get("name"), is_flexible=True),
+        Column("STATUS", status, lambda run: run.get("state"), style),
+        Column("CPU", lambda run: run.get("cpu"), is_number=True),
+        Column("MEM", lambda run: run.get("memory"), is_number=True),
+        Column("GPUS", lambda run: run.get("gpus") or "-", lambda run: run.get("gpus"), is_number=True),
+        Column(
+            "WAITED",
+            lambda run: quantities.short(run.get("waited_seconds")),
+            lambda run: run.get("waited_seconds"),
+            is_number=True,
+        ),
+        Column(
+            "RAN",
+            lambda run: quantities.short(run.get("ran_seconds")),
+            lambda run: run.get("ran_seconds"),
+            is_number=True,
+        ),
+        Column("WHY", _why_text, is_flexible=True),
+    ]
+
+
+def _why_text(run: Item) -> str:
+    if run.get("state") in ("queued", "failed"):
+        return str(run.get("first_error") or (run.get("reason") or {}).get("text") or "")
+    return ""
+
+
+def _show(shell: Shell) -> int:
+    run_id = shell.run_id(shell.options.run)
+    run = shell.client.runs.get(run_id)
+    out = shell.out
+    if out.is_json or out.is_quiet:
+        print_run(shell, run)
+        return Exit.OK
+    raw = run.raw
+    if out.is_terminal:
+        out.line(f"{out.paint(run.id, 'bold')}  {out.state(run.state)}  {run.name}")
+    out.facts(_facts(raw, out.is_terminal))
+    if not out.is_terminal:
+        return Exit.OK
+    if raw.get("metrics"):
+        out.line("")
+        rows = [{"name": name, **value} for name, value in raw["metrics"].items() if isinstance(value, Mapping)]
+        out.table(rows, _metric_columns())
+    if len(run.attempts) > 1:
+        out.line("")
+        out.table(raw["attempts"], _attempt_columns())
+    _print_tail(shell, run_id)
+    return Exit.OK
+
+
+def _facts(run: Mapping[str, Any], is_terminal: bool) -> Iterable[tuple[str, Any]]:
+    spec, source = run.get("spec") or {}, run.get("source") or {}
+    reason, progress = run.get("reason") or {}, run.get("progress") or {}
+    if not is_terminal:
+        yield from (("id", run.get("id")), ("name", run.get("name")), ("state", run.get("state")))
+    yield "Project", run.get("project")
+    yield "Command", " ".join(spec.get("command") or ()) or spec.get("script")
+    yield "Why", reason.get("text")
+    yield "First error", run.get("first_error")
+    yield "Exit code", run.get("exit_code")
+    yield "Progress", f"{progress.get('done')} of {progress.get('total')}" if progress else None
+    yield "Asked for", f"{run.get('cpu')} CPU, {run.get('memory')}, {run.get('gpus') or 0} GPU, pool {run.get('pool')}"
+    yield "Parameters", ", ".join(f"{name}={value}" for name, value in (spec.get("parameters") or {}).items())
+    yield "By", run.get("created_by")
+    yield "Created", run.get("created_at")
+    yield "Waited", quantities.short(run.get("waited_seconds")) if is_terminal else run.get("waited_seconds")
+    yield "Ran", quantities.short(run.get("ran_seconds")) if is_terminal else run.get("ran_seconds")
+    yield "Attempt", run.get("attempt")
+    yield "Tags", ", ".join(run.get("tags") or ())
+    commit = source.get("git_commit")
+    yield (
+        "Git",
+        f"{commit[:12]} {source.get('git_branch', '')}{' (with changes)' if source.get('git_dirty') else ''}"
+        if commit
+        else None,
+    )
+    yield "Copy of", run.get("parent")
+    yield "Page", run.get("url")
+
+
+def _metric_columns() -> list[Column]:
+    return [
+        Column("METRIC", lambda row: row.get("name")),
+        Column("LAST", lambda row: row.get("last"), is_number=True),
+        Column("MIN", lambda row: row.get("min"), is_number=True),
+        Column("MAX", lambda row: row.get("max"), is_number=True),
+        Column("STEP", lambda row: row.get("step"), is_number=True),
+    ]
+
+
+def _attempt_columns() -> list[Column]:
+    return [
+        Column("ATTEMPT", lambda row: row.get("number"), is_number=True),
+        Column("STATE", lambda row: row.get("state")),
+        Column("CAUSE", lambda row: row.get("cause")),
+        Column("EXIT", lambda row: row.get("exit_code"), is_number=True),
+        Column("WHY", lambda row: row.get("first_error") or (row.get("reason") or {}).get("text"), is_flexible=True),
+    ]
+
+
+def _print_tail(shell: Shell, run_id: str) -> None:
+    from berth.cli.text import coloured
+
+    lines = list(shell.client.runs.logs(run_id, tail=_LAST_LINES))
+    if lines:
+        shell.out.line("")
+        shell.out.line(shell.out.paint(f"last lines of the log (`berth run logs {run_id}` shows all)", "dim"))
+        for line in lines:
+            shell.out.line(coloured(line.text))
+
+
+def _why(shell: Shell) -> int:
+    run = shell.client.runs.get(shell.run_id(shell.options.run))
+    reason = run.reason
+    if shell.out.is_json:
+        shell.out.object(
+            {
+                "id": run.id,
+                "state": run.state,
+                "code": reason.code if reason else None,
+                "text": reason.text if reason else None,
+                "args": reason.args if reason else None,
+                "place": run.place,
+            }
+        )
+        return Exit.OK
+    from berth.cli.text import plain
+
+    shell.out.line(plain(run.why or f"{run.id} is {run.state}."))
+    if run.first_error:
+        shell.out.line(plain(run.first_error))
+    if run.place:
+        shell.out.say(f"Place in line: {run.place}.")
+    return Exit.OK
+
+
+def _wait_arguments(parser: argparse.ArgumentParser) -> None:
+    _id(parser)
+    parser.add_argument("--timeout", metavar="TIME", help="give up after 90s, 8h, …: exit code 102; the run goes on")
+    parser.add_argument("--propagate", action="store_true", help="exit with the run's own exit code")
+
+
+def _wait(shell: Shell) -> int:
+    run_id = shell.run_id(shell.options.run)
+    return wait_for(shell, run_id, shell.options.timeout, shell.options.propagate)
+
+
+def _stop(shell: Shell) -> int:
+    return _for_each(shell, "stopping", lambda run_id: shell.client.runs.stop(run_id))
+
+
+def _rerun(shell: Shell) -> int:
+    return _for_each(shell, "submitted", lambda run_id: shell.client.runs.rerun(run_id))
+
+
+def _for_each(shell: Shell, done: str, act: Any) -> int:
+    ids = [shell.run_id(text) for text in shell.options.runs]
+    if len(ids) > 1 and not shell.out.confirm(f"{len(ids)} runs: {', '.join(ids)}. Go on?", shell.options.yes):
+        return Exit.OK
+    worst: BerthError | None = None
+    results = []
+    for run_id in ids:
+        try:
+            run = act(run_id)
+        except BerthError as problem:
+            if len(ids) == 1:
+                raise
+            from berth.cli.app import report
+
+            report(problem)
+            worst = worst or problem
+        else:
+            results.append(run)
+    if shell.out.is_json and len(results) != 1:
+        shell.out.table((run.raw for run in results), [])
+    else:
+        for run in results:
+            print_run(shell, run, done)
+    if worst is not None:
+        from berth.cli.exits import exit_of
+
+        return exit_of(worst)
+    return Exit.OK
+
+
+COMMANDS = (
+    run_submit.SUBMIT,
+    Command(
+        "run ls",
+        _ls,
+        "list the project's runs",
+        "berth run ls -q 'status:running,queued owner:me'",
+        _ls_arguments,
+        RUN_FIELDS,
+        description="Lists the project's runs, newest first. Without a terminal the columns are: id, name, state, "
+        "cpu, memory,\ngpus, seconds waited, seconds ran, why it waits or failed.",
+    ),
+    Command(
+        "run show", _show, "all about one run", "berth run show @last --json=state,exit_code,metrics", _id, _ONE_FIELDS
+    ),
+    run_logs.LOGS,
+    Command("run why", _why, "why it waits, or why it ended", "berth run why r-9k2 --json=code,args", _id, _WHY_FIELDS),
+    Command(
+        "run wait",
+        _wait,
+        "wait until it has ended",
+        "berth run wait @last --timeout 2h --propagate",
+        _wait_arguments,
+        _ONE_FIELDS,
+    ),
+    Command(
+        "run stop",
+        _stop,
+        "end runs: politely, after their grace by force",
+        "berth run stop r-7f3 r-9k2",
+        _ids,
+        RUN_FIELDS,
+    ),
+    Command("run rerun", _rerun, "submit the same again", "berth run rerun @last", _ids, RUN_FIELDS),
+    run_submit.CLONE,
+    run_files.OUTPUTS,
+    run_files.DOWNLOAD,
+)

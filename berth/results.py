@@ -1,0 +1,268 @@
+"""What the API answers, as typed objects.
+
+Made leniently: a field that is missing has its default, one that is unknown is kept in `raw`, so that a
+client and a server of different ages understand each other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from berth.runs import Runs
+
+SUCCEEDED, FAILED, STOPPED = "succeeded", "failed", "stopped"
+TERMINAL = frozenset({SUCCEEDED, FAILED, STOPPED})
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a run waits or why it ended: a stable code, its sentence, and the figures in it."""
+
+    code: str = ""
+    text: str = ""
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One series in short. `last`, `min` and `max` may be NaN or infinite."""
+
+    last: float = float("nan")
+    min: float = float("nan")
+    max: float = float("nan")
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process of an attempt."""
+
+    index: int = 0
+    state: str = ""
+    exit_code: int | None = None
+    usage: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a run."""
+
+    number: int = 1
+    state: str = ""
+    cause: str | None = None
+    reason: Reason | None = None
+    exit_code: int | None = None
+    first_error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    replicas: Sequence[Replica] = ()
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line: `stream` is stdout, stderr, berth (its own words) or gap (lines that were lost)."""
+
+    text: str = ""
+    line: int = 0
+    attempt: int = 1
+    replica: int = 0
+    stream: str = "stdout"
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file that a run left in `$BERTH_OUTPUT`. `bytes` is its size."""
+
+    path: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    attempt: int = 1
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was when it was read. `refresh()` reads it again; the methods ask the server.
+
+    `memory` and `cpu` are as in the spec ("1Gi", "500m"); times are aware datetimes; `waited_seconds` and
+    `ran_seconds` are up to the moment of reading.
+    """
+
+    id: str = ""
+    project: str = ""
+    name: str = ""
+    kind: str = "job"
+    state: str = ""
+    desired: str = ""
+    tags: Sequence[str] = ()
+    created_by: str = ""
+    priority: Any = None
+    pool: str = ""
+    cpu: str = ""
+    memory: str = ""
+    gpus: int = 0
+    replicas: int = 1
+    attempt: int = 1
+    reason: Reason | None = None
+    exit_code: int | None = None
+    first_error: str | None = None
+    progress: dict[str, int] | None = None
+    created_at: datetime | None = None
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    waited_seconds: float | None = None
+    ran_seconds: float | None = None
+    parent: str | None = None
+    url: str = ""
+    version: int = 0
+    spec: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+    place: int | None = None
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    attempts: Sequence[Attempt] = ()
+    raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    runs: "Runs | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def why(self) -> str:
+        """Why it waits or ended, in a sentence; empty where there is nothing to say."""
+        return self.reason.text if self.reason else ""
+
+    @property
+    def _home(self) -> "Runs":
+        if self.runs is None:
+            raise RuntimeError("this run does not come from a client")
+        return self.runs
+
+    def refresh(self) -> "Run":
+        return self._home.get(self.id)
+
+    def stop(self) -> "Run":
+        return self._home.stop(self.id)
+
+    def rerun(self) -> "Run":
+        return self._home.rerun(self.id)
+
+    def clone(self, changes: Mapping[str, Any], project: str | None = None) -> "Run":
+        return self._home.clone(self.id, changes, project=project)
+
+    def wait(self, timeout: float | str | None = None, raise_on_failure: bool = False) -> "Run":
+        return self._home.wait(self.id, timeout=timeout, raise_on_failure=raise_on_failure)
+
+    def logs(self, follow: bool = False, **options: Any) -> Iterator[LogLine]:
+        return self._home.logs(self.id, follow=follow, **options)
+
+    def outputs(self) -> Iterator[OutputFile]:
+        return self._home.outputs(self.id)
+
+    def download(self, path: str | None = None, to: "str | Path" = ".") -> "Sequence[Path]":
+        return self._home.download(self.id, path, to=to)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a run's history."""
+
+    id: int = 0
+    at: datetime | None = None
+    code: str = ""
+    text: str = ""
+    attempt: int = 1
+    old_state: str | None = None
+    new_state: str | None = None
+    actor: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Any other object: a project, token, user, member, service account or audit row.
+
+    The fields are attributes (`token.name`) and in `raw`.
+    """
+
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["raw"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, as it came. `next` is the cursor of the next one."""
+
+    items: Sequence[dict[str, Any]] = ()
+    next: str | None = None
+
+
+def read_run(data: Mapping[str, Any], runs: "Runs | None" = None) -> Run:
+    """A Run from the API's object."""
+    values = _known(Run, data)
+    values["reason"] = read_reason(data.get("reason"))
+    values["metrics"] = {name: read_metric(value) for name, value in (data.get("metrics") or {}).items()}
+    values["attempts"] = tuple(read_attempt(value) for value in data.get("attempts") or ())
+    values["tags"] = tuple(data.get("tags") or ())
+    return Run(**{**values, "raw": dict(data), "runs": runs})
+
+
+def read_attempt(data: Mapping[str, Any]) -> Attempt:
+    values = _known(Attempt, data)
+    values["reason"] = read_reason(data.get("reason"))
+    values["replicas"] = tuple(Replica(**_known(Replica, value)) for value in data.get("replicas") or ())
+    return Attempt(**values)
+
+
+def read_reason(data: Any) -> Reason | None:
+    return Reason(**_known(Reason, data)) if isinstance(data, Mapping) else None
+
+
+def read_metric(data: Any) -> Metric:
+    """From {"last": …, "min": …, "max": …, "step": …}; "nan", "inf" and "-inf" are numbers here."""
+    if not isinstance(data, Mapping):
+        return Metric(*(float(data),) * 3)
+    figures = {name: float(data[name]) for name in ("last", "min", "max") if data.get(name) is not None}
+    return Metric(**figures, step=data.get("step"))
+
+
+def read_output(data: Mapping[str, Any]) -> OutputFile:
+    return OutputFile(**_known(OutputFile, data))
+
+
+def read_event(data: Mapping[str, Any]) -> Event:
+    return Event(**_known(Event, data))
+
+
+def read_time(value: Any) -> datetime | None:
+    """An aware datetime from RFC 3339, None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def _known(cls: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    # A null takes the default, so that a text stays a text.
+    names = cls.__dataclass_fields__
+    return {
+        name: read_time(value) if name.endswith("_at") or name == "at" else value
+        for name, value in data.items()
+        if name in names and value is not None and name not in ("raw", "runs")
+    }

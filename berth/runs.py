@@ -1,0 +1,248 @@
+"""Runs: submit, look, wait, stop, and everything that a run leaves behind."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from berth import quantities
+from berth.errors import BerthError, InvalidInput, RunFailed, RunStopped, Unreachable, WaitTimeout
+from berth.logs import read_logs
+from berth.results import FAILED, STOPPED, Event, LogLine, OutputFile, Run, read_event, read_output, read_run
+
+if TYPE_CHECKING:
+    from berth.client import Client
+    from berth.snapshots import Snapshot
+
+_POLL_FIRST, _POLL_LONGEST = 0.2, 2.0
+
+
+class Runs:
+    """`client.runs`."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def submit(
+        self,
+        command: Sequence[str] | str | None = None,
+        *,
+        name: str | None = None,
+        project: str | None = None,
+        folder: str | Path | None = None,
+        spec: Mapping[str, Any] | None = None,
+        source: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Run:
+        """Submits a job and returns it as it was queued.
+
+        `command` is a list of arguments, or the name of a Python file. `folder` goes up as the snapshot that
+        the job starts in; None sends none. `fields` are those of the spec: `cpu="2"`, `memory="4Gi"`,
+        `gpus=1`, `parameters={…}`, `env={…}`, `retry={"oom_killed": 1}`, `timeout="8h"`, `tags=[…]`,
+        `python="/abs/path"` or `requirements="requirements.txt"`. Raises BerthError; the same
+        `idempotency_key` never submits twice.
+        """
+        complete = {**(spec or {}), **{key: value for key, value in fields.items() if value is not None}}
+        if isinstance(command, str):
+            command = ["python", command]
+        if command is not None:
+            complete["command"] = list(command)
+        if name or "name" not in complete:
+            complete["name"] = name or default_name(complete)
+        project = project or self._client.project
+        known_source = dict(source or {})
+        if folder is not None:
+            from berth import snapshots
+
+            with snapshots.pack(Path(folder)) as snapshot:
+                self.upload(snapshot, project)
+                complete["snapshot"] = snapshot.digest
+                known_source = {**snapshot.source, **known_source}
+        return self.create(complete, known_source, project, idempotency_key)
+
+    def create(
+        self,
+        spec: Mapping[str, Any],
+        source: Mapping[str, Any] | None = None,
+        project: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Sends a complete spec as it is."""
+        path = self._client.path("projects", project or self._client.project, "runs")
+        body = {"spec": dict(spec)} | ({"source": dict(source)} if source else {})
+        return read_run(self._client.post(path, body, idempotency_key).data, self)
+
+    def upload(self, snapshot: "Snapshot", project: str | None = None) -> bool:
+        """Sends a packed folder unless the project has it already; whether it was sent."""
+        path = self._client.path("projects", project or self._client.project, "snapshots", snapshot.digest)
+        try:
+            self._client.send("HEAD", path)
+        except BerthError as problem:
+            if problem.status != 404:
+                raise
+        else:
+            return False
+        headers = {"Content-Type": "application/gzip", "Content-Length": str(snapshot.packed_bytes)}
+        self._client.send("PUT", path, body=snapshot.open(), headers=headers)
+        return True
+
+    def get(self, run_id: str) -> Run:
+        """The run with its spec, metrics and attempts."""
+        return read_run(self._client.get(self._client.path("runs", run_id)).data, self)
+
+    def list(
+        self, q: str | None = None, project: str | None = None, sort: str | None = None, limit: int | None = None
+    ) -> Iterator[Run]:
+        """Runs, newest first; `q` is the filter of the page, such as "status:running owner:me"."""
+        path = self._client.path("projects", project or self._client.project, "runs")
+        return (read_run(item, self) for item in self._client.items(path, {"q": q, "sort": sort}, limit))
+
+    def stop(self, run_id: str) -> Run:
+        """Asks for the end: first politely, after its grace by force."""
+        return read_run(self._client.post(self._client.path("runs", f"{run_id}:stop")).data, self)
+
+    def rerun(self, run_id: str) -> Run:
+        """A new run of the same spec."""
+        return read_run(self._client.post(self._client.path("runs", f"{run_id}:rerun")).data, self)
+
+    def clone(self, run_id: str, changes: Mapping[str, Any], project: str | None = None) -> Run:
+        """A new run with some fields of the spec replaced."""
+        body = {"changes": dict(changes)} | ({"project": project} if project else {})
+        return read_run(self._client.post(self._client.path("runs", f"{run_id}:clone"), body).data, self)
+
+    def wait(self, run_id: str, timeout: float | str | None = None, raise_on_failure: bool = False) -> Run:
+        """Returns the run once it has ended. `timeout` is seconds or "8h".
+
+        Raises WaitTimeout, and with `raise_on_failure` also RunFailed and RunStopped. A server that is away
+        for a while is waited for too.
+        """
+        limit = quantities.seconds(timeout) if timeout is not None else None
+        waited, pause, failures = 0.0, _POLL_FIRST, 0
+        import time
+
+        start = time.monotonic()
+        run = Run(id=run_id)
+        while True:
+            try:
+                run = self.get(run_id)
+                failures = 0
+            except Unreachable:
+                failures += 1
+                if failures > 20:
+                    raise
+            if run.is_finished:
+                break
+            waited = time.monotonic() - start
+            if limit is not None and waited >= limit:
+                raise WaitTimeout(run, limit)
+            self._client.pause(pause if limit is None else min(pause, limit - waited))
+            pause = min(pause * 1.3, _POLL_LONGEST)
+        if raise_on_failure and run.state == FAILED:
+            raise RunFailed(run)
+        if raise_on_failure and run.state == STOPPED:
+            raise RunStopped(run)
+        return run
+
+    def logs(
+        self,
+        run_id: str,
+        follow: bool = False,
+        attempt: int | None = None,
+        replica: int | None = None,
+        after: int | None = None,
+        tail: int | None = None,
+        q: str | None = None,
+    ) -> Iterator[LogLine]:
+        """The lines, in order and each once; with `follow` until the run has ended, through broken connections.
+
+        `attempt` is one attempt, by default the newest (following goes on with the next one); `after` a line
+        number, `tail` the last so many lines, `q` a text that lines must contain.
+        """
+        return read_logs(
+            self._client, run_id, follow=follow, attempt=attempt, replica=replica, after=after, tail=tail, q=q
+        )
+
+    def events(self, run_id: str) -> Iterator[Event]:
+        """The history, oldest first."""
+        return map(read_event, self._client.items(self._client.path("runs", run_id, "events")))
+
+    def metrics(
+        self,
+        run_id: str,
+        keys: Iterable[str] | None = None,
+        x: str = "step",
+        buckets: int | None = None,
+        after_step: int | None = None,
+    ) -> dict[str, Any]:
+        """Series as the server reduces them: per bucket the least, greatest and last value."""
+        wanted = ",".join(keys) if keys is not None else None
+        query = {"keys": wanted, "x": x, "buckets": buckets, "after_step": after_step}
+        data = self._client.get(self._client.path("runs", run_id, "metrics"), query).data
+        return data if isinstance(data, dict) else {"series": data}
+
+    def outputs(self, run_id: str) -> Iterator[OutputFile]:
+        """The files that the run left."""
+        return map(read_output, self._client.items(self._client.path("runs", run_id, "outputs")))
+
+    def download(self, run_id: str, path: str | None = None, to: str | Path = ".") -> Sequence[Path]:
+        """Writes one output, those below a folder, or all of them below `to`; the paths written, in order.
+
+        Each file is checked against its digest and appears under its name only when it is complete. Raises
+        BerthError, also for a name that would leave `to`.
+        """
+        chosen = [file for file in self.outputs(run_id) if path is None or _is_below(file.path, path)]
+        if not chosen:
+            raise BerthError(
+                f"{run_id} has no output {path!r}" if path else f"{run_id} has no outputs",
+                code="NO_SUCH_OUTPUT",
+                status=404,
+                hint=f"`berth run outputs {run_id}` lists them.",
+            )
+        return [self._download_one(run_id, file, Path(to)) for file in chosen]
+
+    def _download_one(self, run_id: str, file: OutputFile, to: Path) -> Path:
+        import hashlib
+
+        parts = PurePosixPath(file.path).parts
+        if not parts or ".." in parts or file.path.startswith("/") or "\x00" in file.path:
+            raise BerthError(f"the output's name {file.path!r} leaves the folder", code="UNSAFE_PATH")
+        target = to.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(to.resolve()):
+            raise BerthError(f"{target} lies outside of {to}: a link is in the way", code="UNSAFE_PATH")
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        digest = hashlib.sha256()
+        stream = self._client.stream(self._client.path("runs", run_id, "outputs", *parts), headers={"Accept": "*/*"})
+        try:
+            with draft.open("wb") as sink:
+                for chunk in stream.chunks():
+                    digest.update(chunk)
+                    sink.write(chunk)
+            if file.sha256 and digest.hexdigest() != file.sha256:
+                raise Unreachable(f"{file.path} arrived damaged", hint="Try again.")
+            draft.replace(target)
+        finally:
+            stream.close()
+            draft.unlink(missing_ok=True)
+        return target
+
+
+def default_name(spec: Mapping[str, Any]) -> str:
+    """A name from the command: "train" for `python -u train.py --lr 0.1`, else the program's own name."""
+    command = [str(part) for part in spec.get("command") or ()]
+    for previous, part in zip(["", *command], command, strict=False):
+        if previous == "-m":
+            return part.rsplit(".", 1)[-1][:200]
+        if part.endswith((".py", ".sh")):
+            return PurePosixPath(part).stem[:200] or "run"
+    if command:
+        return PurePosixPath(command[0]).name[:200] or "run"
+    if spec.get("script"):
+        return "script"
+    raise InvalidInput("there is no command", code="NO_COMMAND", hint="`berth run submit -- python train.py`")
+
+
+def _is_below(path: str, wanted: str) -> bool:
+    wanted = wanted.strip("/")
+    return path == wanted or path.startswith(wanted + "/") or wanted in ("", ".")
