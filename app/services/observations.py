@@ -44,13 +44,15 @@ with listed as (
 ), noted as (
   insert into observation (run_id, attempt, status, missing_since)
   select run_id, number, '{"gone": false, "replicas": [{"index": 0, "phase": "starting"}]}', now() from absent
-  on conflict (run_id, attempt) do update set missing_since = coalesce(observation.missing_since, now())
+  on conflict (run_id, attempt) do update
+     set missing_since = coalesce(observation.missing_since, now()),
+         seen_at = now(),
+         status = case when observation.missing_since < now() - make_interval(secs => :after)
+                       then cast(:lost as jsonb) else observation.status end
+   where observation.status is distinct from cast(:lost as jsonb)
+  returning run_id, status
 ), believed as (
-  update observation set status = cast(:lost as jsonb), seen_at = now()
-    from absent where observation.run_id = absent.run_id and observation.attempt = absent.number
-     and observation.missing_since < now() - make_interval(secs => :after)
-     and observation.status is distinct from cast(:lost as jsonb)
-  returning observation.run_id
+  select run_id from noted where status = cast(:lost as jsonb)
 ), marked as (
   update run set due_at = now() where id in (select run_id from believed) returning 1
 )
