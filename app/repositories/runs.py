@@ -6,7 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Row, and_, case, cast, false, func, literal_column, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Row,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.access import Actor
@@ -175,7 +189,8 @@ _ATTEMPTS: ColumnElement[Any] = literal_column("""(
     ) order by attempt.number), '[]') from attempt where attempt.run_id = run.id)""")
 _PLACE: ColumnElement[Any] = literal_column("""case when run.state = 'queued' and run.desired = 'running' then (
   select count(*) from (select 1 from run q
-   where q.pool = run.pool and q.state = 'queued' and q.desired = 'running' and (q.priority > run.priority or (q.priority = run.priority and q.id <= run.id)) limit 1000) ahead) end""")
+   where q.pool = run.pool and q.state = 'queued' and q.desired = 'running' and (q.priority > run.priority or (q.priority = run.priority and q.id <= run.id)) 
+   limit 1000) ahead) end""")
 _ONE = (
     select(
         *_LISTED,
@@ -213,24 +228,23 @@ def get_run_ref(session: Session, actor: Actor, public_id: str) -> Row[*tuple[An
 
 def list_events(session: Session, run_id: uuid.UUID, *, after: int = 0, limit: int = 100) -> list[Row[Any]]:
     """A run's history, oldest first; at most `limit` + 1 rows. The caller has found the run by `get_run_ref`."""
-    return list(
-        session.execute(
-            select(
-                RunEvent.id,
-                RunEvent.at,
-                RunEvent.code,
-                RunEvent.attempt,
-                RunEvent.old_state,
-                RunEvent.new_state,
-                RunEvent.data,
-                User.name.label("actor"),
-            )
-            .outerjoin(User, User.id == RunEvent.actor_id)
-            .where(RunEvent.run_id == run_id, RunEvent.id > after)
-            .order_by(RunEvent.id)
-            .limit(limit + 1)
-        ).all()
-    )
+    rows: Sequence[Row[Any]] = session.execute(
+        select(
+            RunEvent.id,
+            RunEvent.at,
+            RunEvent.code,
+            RunEvent.attempt,
+            RunEvent.old_state,
+            RunEvent.new_state,
+            RunEvent.data,
+            User.name.label("actor"),
+        )
+        .outerjoin(User, User.id == RunEvent.actor_id)
+        .where(RunEvent.run_id == run_id, RunEvent.id > after)
+        .order_by(RunEvent.id)
+        .limit(limit + 1)
+    ).all()
+    return list(rows)
 
 
 def list_by_public_ids(session: Session, actor: Actor, public_ids: Sequence[str]) -> list[Row[Any]]:

@@ -79,7 +79,7 @@ _RELEASE = text("""
 with freed as (
   update run set lease_token = null, lease_until = null, failures = case when :failed then failures + 1 else 0 end,
          due_at = case when due_at is distinct from lease_until then now()
-                       when :failed then now() + make_interval(secs => least(300, power(2, failures)) * (0.5 + random()))
+                       when :failed then now() + make_interval(secs => power(2, least(failures, 8)) * (0.5 + random()))
                        when cast(:again_in as float) is not null then now() + make_interval(secs => :again_in) end
    where id = :run_id and lease_token = :token returning due_at)
 select pg_notify('berth_due', '') from freed where due_at <= now()

@@ -181,6 +181,10 @@ def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
     return NeverFits(fixes, asked=str(spec.resources), pool=spec.pool, capacity=str(capacity), nearest=str(nearest))
 
 
+_LINE_LENGTH = text("""
+select count(*) from (select 1 from run where project_id = :id and state = 'queued' limit :limit) line
+""")
+
 # Both change rarely and are only a first wall, so a submit does not pay a query for them each time.
 _pools_seen: tuple[float, dict[str, Resources]] = (-_POOLS_KEPT_SECONDS, {})
 _lines_seen: dict[uuid.UUID, tuple[float, int]] = {}
@@ -199,15 +203,7 @@ def _pools(session: Session) -> dict[str, Resources]:
 def _line_length(session: Session, project_id: uuid.UUID, limit: int) -> int:
     seen, length = _lines_seen.get(project_id, (-_POOLS_KEPT_SECONDS, 0))
     if time.monotonic() - seen > _POOLS_KEPT_SECONDS:
-        length = (
-            session.scalar(
-                text(
-                    "select count(*) from (select 1 from run where project_id = :id and state = 'queued' limit :limit) q"
-                ),
-                {"id": project_id, "limit": limit},
-            )
-            or 0
-        )
+        length = session.scalar(_LINE_LENGTH, {"id": project_id, "limit": limit}) or 0
         seen = time.monotonic()
     if len(_lines_seen) > 10_000:
         _lines_seen.clear()

@@ -43,7 +43,7 @@ def _sleep(stopping: threading.Event) -> Callable[[float], None]:
 
 def main(names: list[str]) -> int:
     """Runs until SIGTERM or SIGINT; the exit status of the process."""
-    configure_logging()
+    configure_logging("controller")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -18,6 +18,7 @@ from app.api.schemas.runs import (
     EventPage,
     RunClone,
     RunCreate,
+    RunItem,
     RunPage,
     RunRead,
     event_read,
@@ -40,7 +41,7 @@ router = new_router("runs")
 RunId = Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])]
 _REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting)
 # What a list may leave out; the id always comes.
-_FIELDS = tuple(RunPage.model_fields["items"].annotation.__args__[0].model_fields)
+_FIELDS = tuple(RunItem.model_fields)
 
 
 @router.post("/projects/{project}/runs", status_code=202, responses=_REFUSALS, response_model=RunRead)
