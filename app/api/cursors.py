@@ -8,6 +8,8 @@ import binascii
 import hashlib
 import hmac
 import json
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.api.problems import CursorExpired
@@ -34,6 +36,14 @@ def decode(scope: str, cursor: str) -> list[Any]:
     values = json.loads(payload)
     assert isinstance(values, list)
     return values
+
+
+def following(scope: str, rows: Sequence[Mapping[str, Any]], limit: int, *names: str) -> str | None:
+    """The cursor after the `limit`-th of the rows, made of its values of `names`; None where no more follow."""
+    if len(rows) <= limit:
+        return None
+    values = [rows[limit - 1][name] for name in names]
+    return encode(scope, [str(value) if isinstance(value, uuid.UUID) else value for value in values])
 
 
 def _mac(scope: str, payload: bytes) -> bytes:

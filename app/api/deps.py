@@ -162,6 +162,8 @@ def _wrap(endpoint: Any, access: Access) -> Any:
         raise TypeError(f"{endpoint.__name__}: an async endpoint holds no session")
 
     def call(berth_request: Request, **arguments: Any) -> Any:
+        if access.action is None and berth_request.method not in sessions.SAFE_METHODS:
+            sessions.check_not_cross_site(berth_request.headers)
         if opener is _no_session:
             _prepare(access, berth_request, arguments)
             return endpoint(**arguments)
@@ -193,7 +195,7 @@ def _prepare(access: Access, request: Request, arguments: dict[str, Any]) -> Non
 
 def _inject(access: Access, request: Request, session: Session, arguments: dict[str, Any]) -> Claim | None:
     """Fills the arguments in; returns a claim that the caller has to keep, if there is one."""
-    found = authenticate(session, request)
+    found = authenticate(session, request) if access.action is not None else None
     if found is None and access.action is not None:
         raise Unauthenticated
     project_id = run_key = None

@@ -15,7 +15,6 @@ from app.services import idempotency
 from app.services.idempotency import Answer, Claim
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
-SECRET = "x-berth-secret"  # a header that marks an answer with a secret in it; it is not sent
 
 
 def claim(request: Request, actor: Actor) -> Claim | None:
@@ -35,9 +34,7 @@ def answer(session: Session, made: Claim, work: Callable[[], Response]) -> Respo
     if stored is not None:
         return replay(stored)
     response = work()
-    if SECRET in response.headers:
-        del response.headers[SECRET]
-    else:
+    if not isinstance(response, wire.SecretResponse):
         idempotency.finish(session, made, kept(response))
     return response
 

@@ -44,6 +44,15 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return raw_json_response(dumps(value), status, headers)
 
 
+class SecretResponse(Response):
+    """An answer with a secret that is shown once: never kept, not even for an Idempotency-Key."""
+
+
+def secret_response(value: Any, status: int, headers: dict[str, str] | None = None) -> Response:
+    """As `json_response`, for an answer that must not be kept."""
+    return SecretResponse(dumps(value), status, {"cache-control": "no-store", **(headers or {})}, "application/json")
+
+
 def raw_json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON that is bytes already."""
     return Response(body, status, {"cache-control": "no-store", **(headers or {})}, "application/json")

@@ -141,6 +141,14 @@ def find_project(session: Session, identity: Identity, name: str) -> ProjectRef 
     return found
 
 
+def get_project(session: Session, actor: Actor, name: str) -> ProjectRef:
+    """A project named in a body, if the actor may see it. Raises NotFound."""
+    row = _one(session, "select id, name from project where name = %s", name.replace("\0", "")[:64])
+    if row is None or actor.role_in(row[0]) is None:
+        raise NotFound
+    return ProjectRef(*row)
+
+
 def _identity(
     row: tuple[Any, ...],
     scope: Scope,

@@ -1,0 +1,40 @@
+"""Projects on the wire."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from app.api.schemas.base import Body, Line, Moment, Page, ProjectName
+
+
+class ProjectCreate(Body):
+    """A project; whoever makes it is its first owner."""
+
+    name: ProjectName
+    title: Line = ""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "vision", "title": "Computer vision"}]})
+
+
+class ProjectUpdate(Body):
+    """The title is all that can change."""
+
+    title: Line
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Computer vision"}]})
+
+
+class ProjectRead(BaseModel):
+    """A project, and one's own role in it."""
+
+    name: str
+    title: str
+    role: Literal["owner", "editor", "viewer"]
+    version: int
+    created_at: Moment
+
+
+class ProjectPage(Page):
+    """By name."""
+
+    items: list[ProjectRead]

@@ -1,0 +1,52 @@
+"""Reading the audit log, newest first: all of it for platform admins, a project's for its owners."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.models import AuditEntry, Project, User
+
+
+def list_entries(
+    session: Session,
+    *,
+    project_id: uuid.UUID | None,
+    actor: str | None,
+    object_type: str | None,
+    object_id: str | None,
+    after: int | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Entries with the filters given, the next `limit` below an id. `project_id` None is every project."""
+    statement = (
+        select(
+            AuditEntry.id,
+            AuditEntry.at,
+            AuditEntry.actor_name.label("actor"),
+            AuditEntry.verb,
+            AuditEntry.object_type,
+            AuditEntry.object_id,
+            Project.name.label("project"),
+            AuditEntry.before,
+            AuditEntry.after,
+            AuditEntry.address,
+            AuditEntry.request_id,
+        )
+        .outerjoin(Project, Project.id == AuditEntry.project_id)
+        .order_by(AuditEntry.id.desc())
+        .limit(limit)
+    )
+    if project_id is not None:
+        statement = statement.where(AuditEntry.project_id == project_id)
+    if actor is not None:
+        # By id, for which there is an index; an actor's name is that of a user, who is never deleted.
+        statement = statement.where(AuditEntry.actor_id.in_(select(User.id).where(User.name == actor)))
+    if object_type is not None:
+        statement = statement.where(AuditEntry.object_type == object_type)
+    if object_id is not None:
+        statement = statement.where(AuditEntry.object_id == object_id)
+    if after is not None:
+        statement = statement.where(AuditEntry.id < after)
+    return [dict(row._mapping) for row in session.execute(statement)]

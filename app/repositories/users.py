@@ -1,0 +1,82 @@
+"""Reading users. The whole list is for platform admins; everybody reads themselves."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.access import Actor
+from app.errors import NotFound
+from app.models import Membership, Project, User, UserSession
+
+_COLUMNS = (User.id, User.name, User.display_name, User.is_admin, User.disabled_at, User.created_at)
+
+
+def list_users(session: Session, after: str | None, limit: int) -> list[dict[str, Any]]:
+    """People by name, the next `limit` after a name."""
+    statement = select(*_COLUMNS).where(User.kind == "person").order_by(User.name).limit(limit)
+    if after is not None:
+        statement = statement.where(User.name > after)
+    return [_user(row) for row in session.execute(statement)]
+
+
+def get_user(session: Session, name: str) -> dict[str, Any]:
+    """A person, with the projects they are in. Raises NotFound."""
+    row = session.execute(select(*_COLUMNS).where(User.kind == "person", User.name == name)).first()
+    if row is None:
+        raise NotFound
+    return _user(row) | {"projects": _projects(session, row.id)}
+
+
+def get_session(session: Session, actor: Actor) -> dict[str, Any]:
+    """What GET /session says: who the actor is, what the credentials are good for, and the projects."""
+    user = session.execute(
+        select(User.name, User.display_name, User.is_admin, User.kind, User.language, User.theme).where(
+            User.id == actor.user_id
+        )
+    ).one()
+    expires_at = None
+    if actor.session_hash is not None:
+        expires_at = session.scalar(select(UserSession.expires_at).where(UserSession.token_hash == actor.session_hash))
+    projects = _projects(session, actor.user_id, actor.only_project)
+    only = next((item["name"] for item in projects), None) if actor.only_project else None
+    return {
+        "user": dict(user._mapping),
+        "scope": actor.scope.name.lower(),
+        "project": only,
+        "projects": projects,
+        "expires_at": expires_at,
+    }
+
+
+def _user(row: Any) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "display_name": row.display_name,
+        "is_admin": row.is_admin,
+        "disabled": row.disabled_at is not None,
+        "disabled_at": row.disabled_at,
+        "created_at": row.created_at,
+    }
+
+
+def _projects(session: Session, user_id: uuid.UUID, only: uuid.UUID | None = None) -> list[dict[str, Any]]:
+    statement = (
+        select(Project.name, Project.title, Membership.role)
+        .join(Membership, Membership.project_id == Project.id)
+        .where(Membership.user_id == user_id)
+        .order_by(Project.name)
+        .limit(1000)
+    )
+    if only is not None:
+        statement = statement.where(Project.id == only)
+    return [dict(row._mapping) for row in session.execute(statement)]
+
+
+def name_of(session: Session, user_id: uuid.UUID) -> str:
+    """The user's name. Raises NotFound."""
+    name = session.scalar(select(User.name).where(User.id == user_id))
+    if name is None:
+        raise NotFound
+    return name
