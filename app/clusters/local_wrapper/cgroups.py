@@ -109,7 +109,8 @@ def create(name: str, cpu_millis: int, memory_bytes: int) -> Group:
             with suppress(FileExistsError):
                 os.mkdir(folder, 0o755)
         group.limit(cpu_millis, memory_bytes)
-        _try_entering(group)
+        if os.geteuid() != 0:
+            _try_entering(group)
     except OSError:
         group.remove()
         raise

@@ -1,0 +1,62 @@
+"""A home per test; afterwards nothing of it may be alive and no control group may be left."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.clusters import local_facts
+from app.settings import LocalSettings
+from tests.clusters.world import World, processes_of, wait_for
+
+GROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    yield from _world(LocalSettings())
+
+
+@pytest.fixture
+def bare_world() -> Iterator[World]:
+    """A machine without bubblewrap and control groups."""
+    yield from _world(LocalSettings(isolate=False, cgroups=False))
+
+
+@pytest.fixture(params=["as the machine can", "bare"])
+def any_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    yield from _world(LocalSettings(isolate=request.param != "bare", cgroups=request.param != "bare"))
+
+
+@pytest.fixture
+def isolated_world(world: World) -> World:
+    facts = local_facts.read_isolation(world.settings)
+    if facts["isolation"] == "none":
+        pytest.skip(facts["isolation_reason"])
+    return world
+
+
+@pytest.fixture
+def limited_world(world: World) -> World:
+    facts = local_facts.read_limits(world.settings)
+    if not facts["limits"].startswith("cgroup"):
+        pytest.skip(facts["limits_reason"])
+    return world
+
+
+def _world(settings: LocalSettings) -> Iterator[World]:
+    home = Path(tempfile.mkdtemp(prefix="berth-cluster-"))
+    world = World(home.resolve(), settings)
+    yield world
+    for status in world.cluster.statuses():
+        if not status.gone:
+            world.cluster.stop(status.run_id, status.attempt, 0)
+    wait_for(lambda: all(status.gone for status in world.cluster.statuses()))
+    wait_for(lambda: not processes_of(str(world.home)))
+    for cluster in world.made:
+        cluster.close()
+    assert not list(GROUPS.glob(f"**/berth-{world.mark}-*")), "a control group is left"
+    assert not list((home / "local" / "hints").iterdir())
+    shutil.rmtree(home)
