@@ -1,0 +1,270 @@
+"""`berth demo`: the main job, end to end, the way a user does it; then the demo checks what Berth told it.
+
+Everything after the sign-in goes through the public REST API, submits and downloads through the `berth`
+command. Calls nothing of Berth's inside except to make the token of whoever owns the machine.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import berth
+from app.trial import demo_report
+from app.trial.demo_report import DemoFailedError
+from app.trial.demo_server import DemoServer
+from berth.errors import BerthError
+
+EXAMPLE = Path(__file__).parent / "example"
+PROJECT = "demo"
+EPOCHS = 20
+RATES = ("0.01", "0.1", "1.0")
+SERIES = ("train/loss", "val/accuracy")
+PATIENCE = 180.0
+BERTH = [sys.executable, "-P", "-m", "berth"]
+ASKED = ["--tag", "demo", "--cpu", "500m", "--memory", "512Mi", "--grace", "5s", "--python", sys.executable]
+
+
+@dataclass
+class Submitted:
+    """A run of the demo: what it is for, its id, and how it was seen last."""
+
+    purpose: str
+    id: str
+    run: Any = None
+
+
+def main(*, show_password: bool = False) -> int:
+    """0 when everything happened as it should, 1 with the reason on stderr."""
+    if find_spec("sklearn") is None:
+        print("error: the demo trains with scikit-learn, which is not installed", file=sys.stderr)
+        print("hint: pip install scikit-learn", file=sys.stderr)
+        return 1
+    began = time.monotonic()
+    try:
+        with ExitStack() as stack:
+            server = DemoServer(say)
+            stack.enter_context(server)
+            if show_password and server.password:
+                say(f"the password of {server.user}: {server.password}")
+            demo = Demo(server.client(PROJECT), server.environment(PROJECT))
+            stack.callback(demo.clean_up)
+            demo.run()
+    except (DemoFailedError, BerthError) as error:
+        print(f"\nerror: the demo failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    print(f"\nAll of it took {time.monotonic() - began:.0f} s and is as it should be.")
+    print("To look at the runs in the browser: `make up`, or `berth up`, and open the link that it prints.")
+    return 0
+
+
+class Demo:
+    """The runs of one demo and what is checked of them."""
+
+    def __init__(self, client: berth.Client, environment: dict[str, str]) -> None:
+        self.client = client
+        self.environment = environment
+        self.runs: list[Submitted] = []
+
+    def run(self) -> None:
+        """Submits, stops, waits, reports, checks. Raises DemoFailedError, BerthError."""
+        self.make_project()
+        say("submitting five runs with `berth run submit`")
+        training = [
+            self.submit(f"lr {rate}", "--param", f"lr={rate}", command=["--lr", rate, "--epochs", str(EPOCHS)])
+            for rate in RATES
+        ]
+        stopped = self.submit("stopped", command=["--epochs", "100000", "--pause", "0.2"])
+        failing = self.submit("fails", command=["--data", "images-that-are-not-there.npz"])
+        members = self.stop_while_it_runs(stopped)
+        self.wait_for_all()
+        demo_report.show_runs(self.runs)
+        demo_report.show_metrics(self.client, training, SERIES)
+        demo_report.show_log(self.client, training[-1].id)
+        print("\nChecks")
+        self.check("three trainings succeeded", lambda: all(one.run.state == "succeeded" for one in training))
+        for one in training:
+            self.check(f"{one.purpose}: {EPOCHS} epochs x {len(SERIES)} series", partial(self.points, one))
+        for one in training:
+            self.check(f"{one.purpose}: the model gives the logged accuracy", partial(self.accuracy, one))
+        self.check("the failed run names its error and exit code", lambda: failed_as_it_should(failing.run))
+        self.check("the stopped run is stopped", lambda: stopped.run.state == "stopped")
+        self.check(f"nothing is left of its {len(members)} processes", lambda: is_gone(stopped.id, members))
+
+    def make_project(self) -> None:
+        if not any(project.name == PROJECT for project in self.client.projects.list()):
+            self.client.projects.create(PROJECT, "Demo")
+
+    def submit(self, purpose: str, *flags: str, command: list[str]) -> Submitted:
+        """`berth run submit` from the example's folder, as a user types it."""
+        name = f"digits-{purpose.replace(' ', '-')}"
+        done = subprocess.run(
+            [*BERTH, "run", "submit", "--quiet", "--name", name, *ASKED, *flags, "--", "python", "train.py", *command],
+            cwd=EXAMPLE,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise DemoFailedError(f"`berth run submit` ended with {done.returncode}: {done.stderr.strip()}")
+        one = Submitted(purpose, done.stdout.split()[-1])
+        self.runs.append(one)
+        say(f"  {one.id}  {name}")
+        return one
+
+    def stop_while_it_runs(self, one: Submitted) -> list[psutil.Process]:
+        """Waits until it has logged an epoch, then stops it. Its processes as they were before."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.logged(one.id):
+            one.run = self.client.runs.get(one.id)
+            if one.run.is_finished:
+                raise DemoFailedError(f"{one.id} ended before it was stopped: {one.run.why or one.run.state}")
+            if time.monotonic() > deadline:
+                raise DemoFailedError(f"{one.id} did not log an epoch: {one.run.why or one.run.state}")
+            time.sleep(0.2)
+        members = processes_of(one.id)
+        if not members:
+            raise DemoFailedError(f"{one.id} is running, and no process of it was found")
+        self.client.runs.stop(one.id)
+        say(f"{one.id} was stopped while it ran ({len(members)} processes)")
+        return members
+
+    def wait_for_all(self) -> None:
+        """Until every run has ended, saying what changes."""
+        deadline = time.monotonic() + PATIENCE
+        known: dict[str, str] = {}
+        while True:
+            for one in self.runs:
+                if one.run is None or not one.run.is_finished:
+                    one.run = self.client.runs.get(one.id)
+                state = one.run.state
+                if known.get(one.id) != state:
+                    known[one.id] = state
+                    say(f"  {one.id}  {one.purpose:10} {state}")
+            if all(one.run.is_finished for one in self.runs):
+                return
+            if time.monotonic() > deadline:
+                late = [one.id for one in self.runs if not one.run.is_finished]
+                raise DemoFailedError(f"these runs did not end in {PATIENCE:.0f} s: {', '.join(late)}")
+            time.sleep(0.3)
+
+    def check(self, what: str, holds: Callable[[], bool]) -> None:
+        """Prints the verdict. Raises DemoFailedError when it does not hold."""
+        good = holds()
+        print(f"  {'ok ' if good else 'NOT'}  {what}")
+        if not good:
+            raise DemoFailedError(f"not so: {what}")
+
+    def logged(self, run_id: str) -> bool:
+        return bool(self.client.runs.metrics(run_id))
+
+    def points(self, one: Submitted) -> bool:
+        """Whether each series has a point for each epoch, and no other."""
+        found = self.client.runs.metrics(one.id)
+        expected = list(range(1, EPOCHS + 1))
+        return sorted(found) == sorted(SERIES) and all(
+            series.points == EPOCHS and list(series.steps) == expected for series in found.values()
+        )
+
+    def accuracy(self, one: Submitted) -> bool:
+        """Downloads the model with `berth run download` and measures it anew on the same test images."""
+        logged = self.client.runs.metrics(one.id)["val/accuracy"].last[-1]
+        folder = Path(tempfile.mkdtemp(prefix="berth-demo-"))
+        try:
+            done = subprocess.run(
+                [*BERTH, "run", "download", one.id, "model.npz", "-o", str(folder)],
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode != 0:
+                raise DemoFailedError(f"`berth run download` ended with {done.returncode}: {done.stderr.strip()}")
+            measured = measure(folder / "model.npz")
+        finally:
+            shutil.rmtree(folder)
+        return abs(measured - logged) <= 1e-9
+
+    def clean_up(self) -> None:
+        """Ends what is still going, whatever went wrong before."""
+        for one in self.runs:
+            if one.run is None or not one.run.is_finished:
+                try:
+                    self.client.runs.stop(one.id)
+                    self.client.runs.wait(one.id, timeout=30)
+                except BerthError as error:
+                    print(f"{one.id} could not be ended: {error}", file=sys.stderr)
+
+
+def measure(model: Path) -> float:
+    """The accuracy of a model on the test images of the example, computed without Berth and without sklearn's
+    classifier: an image is the digit whose row scores highest."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    _, images, _, labels = train_test_split(
+        digits.data / 16.0, digits.target, test_size=0.25, random_state=0, stratify=digits.target
+    )
+    with np.load(model) as file:
+        scores = images @ file["coefficients"].T + file["intercepts"]
+        guesses = file["classes"][np.argmax(scores, axis=1)]
+    return float(np.mean(guesses == labels))
+
+
+def failed_as_it_should(run: Any) -> bool:
+    """State, exit code and first error line, as the API tells them."""
+    return bool(
+        run.state == "failed" and run.exit_code == 1 and "FileNotFoundError" in (run.first_error or run.why or "")
+    )
+
+
+def processes_of(run_id: str) -> list[psutil.Process]:
+    """The living processes that have the run's id in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("BERTH_RUN_ID") == run_id:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def is_gone(run_id: str, members: list[psutil.Process]) -> bool:
+    """Whether no process of the run, and none of its process groups, is alive."""
+    groups = set()
+    for process in members:
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            return False
+        groups.add(process.pid)
+    alive_groups = {os.getpgid(process.pid) for process in psutil.process_iter() if _has_group(process.pid)}
+    return not processes_of(run_id) and not groups & alive_groups
+
+
+def _has_group(pid: int) -> bool:
+    try:
+        os.getpgid(pid)
+    except OSError:
+        return False
+    return True
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
