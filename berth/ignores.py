@@ -59,38 +59,54 @@ def _without_end_spaces(line: str) -> str:
 
 def _translate(pattern: str) -> str | None:
     """A regular expression, None for a pattern that can match nothing."""
+    segments = re.sub(r"(\*\*/)+", "**/", pattern).split("/") if "[" not in pattern else _split(pattern)
     out: list[str] = []
+    for index, segment in enumerate(segments):
+        is_last = index == len(segments) - 1
+        if segment == "**":
+            out.append(".+" if is_last else "(?:.*/)?")
+            continue
+        expression = _segment(segment)
+        if expression is None:
+            return None
+        out.append(expression if is_last else expression + "/")
+    return "".join(out)
+
+
+def _split(pattern: str) -> list[str]:
+    # A slash in brackets is part of them (and can match nothing).
+    return re.findall(r"(?:\[[!^]?\]?[^\]]*\]|\\.|[^/])+", pattern) or [pattern]
+
+
+def _segment(segment: str) -> str | None:
+    parts: list[list[str]] = [[]]  # what stands between the stars
     position = 0
-    while position < len(pattern):
-        rest = pattern[position:]
-        at_start = position == 0 or pattern[position - 1] == "/"
-        if at_start and rest.startswith("**/"):
-            out.append("(?:.*/)?")
-            position += 3
-        elif at_start and rest == "**":
-            out.append(".+")
-            position += 2
-        elif rest.startswith("*"):
-            out.append("[^/]*")
+    while position < len(segment):
+        rest = segment[position:]
+        if rest[0] == "*":
+            parts.append([])
             position += len(rest) - len(rest.lstrip("*"))
         elif rest[0] == "?":
-            out.append("[^/]")
+            parts[-1].append("[^/]")
             position += 1
         elif rest[0] == "[":
             match = re.match(r"\[([!^]?)(\]?(?:\[:\w+:\]|\\.|[^\]\\])*)\]", rest, re.DOTALL)
             if not match:
                 return None
-            out.append(_character_class(match[1], match[2]))
+            parts[-1].append(_character_class(match[1], match[2]))
             position += match.end()
         elif rest[0] == "\\":
             if len(rest) == 1:
                 return None
-            out.append(re.escape(rest[1]))
+            parts[-1].append(re.escape(rest[1]))
             position += 2
         else:
-            out.append(re.escape(rest[0]))
+            parts[-1].append(re.escape(rest[0]))
             position += 1
-    return "".join(out)
+    first, *others = ["".join(part) for part in parts]
+    # Between two stars the first match is as good as any other: without going back, the time stays linear.
+    middle = "".join(f"(?>[^/]*?{part})" for part in others[:-1])
+    return first + middle + (f"[^/]*{others[-1]}" if others else "")
 
 
 _CLASSES = {"alpha": "A-Za-z", "digit": "0-9", "alnum": "A-Za-z0-9", "upper": "A-Z", "lower": "a-z", "space": r"\s"}

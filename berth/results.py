@@ -7,6 +7,7 @@ client and a server of different ages understand each other.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,29 @@ class Metric:
     min: float = float("nan")
     max: float = float("nan")
     step: int | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric column by column. Where not `is_exact`, each place is a bucket: its last, least and greatest value."""
+
+    name: str = ""
+    points: int = 0
+    is_exact: bool = True
+    steps: Sequence[int] = ()
+    at_ms: Sequence[int] = ()
+    last: Sequence[float] = ()
+    min: Sequence[float] = ()
+    max: Sequence[float] = ()
+
+    @property
+    def summary(self) -> Metric:
+        """The series in short."""
+        if not self.last:
+            return Metric()
+        finite = [value for value in self.min if value == value], [value for value in self.max if value == value]
+        lowest, highest = (finite[0] or self.min), (finite[1] or self.max)
+        return Metric(self.last[-1], min(lowest), max(highest), self.steps[-1] if self.steps else None)
 
 
 @dataclass(frozen=True)
@@ -127,7 +151,6 @@ class Run:
     spec: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     place: int | None = None
-    metrics: dict[str, Metric] = field(default_factory=dict)
     attempts: Sequence[Attempt] = ()
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     runs: "Runs | None" = field(default=None, repr=False, compare=False)
@@ -135,6 +158,11 @@ class Run:
     @property
     def is_finished(self) -> bool:
         return self.state in TERMINAL
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Every series in short, asked for once."""
+        return {name: series.summary for name, series in self._home.metrics(self.id, buckets=1).items()}
 
     @property
     def why(self) -> str:
@@ -156,8 +184,8 @@ class Run:
     def rerun(self) -> "Run":
         return self._home.rerun(self.id)
 
-    def clone(self, changes: Mapping[str, Any], project: str | None = None) -> "Run":
-        return self._home.clone(self.id, changes, project=project)
+    def clone(self, changes: Mapping[str, Any]) -> "Run":
+        return self._home.clone(self.id, changes)
 
     def wait(self, timeout: float | str | None = None, raise_on_failure: bool = False) -> "Run":
         return self._home.wait(self.id, timeout=timeout, raise_on_failure=raise_on_failure)
@@ -215,7 +243,6 @@ def read_run(data: Mapping[str, Any], runs: "Runs | None" = None) -> Run:
     """A Run from the API's object."""
     values = _known(Run, data)
     values["reason"] = read_reason(data.get("reason"))
-    values["metrics"] = {name: read_metric(value) for name, value in (data.get("metrics") or {}).items()}
     values["attempts"] = tuple(read_attempt(value) for value in data.get("attempts") or ())
     values["tags"] = tuple(data.get("tags") or ())
     return Run(**{**values, "raw": dict(data), "runs": runs})
@@ -232,12 +259,23 @@ def read_reason(data: Any) -> Reason | None:
     return Reason(**_known(Reason, data)) if isinstance(data, Mapping) else None
 
 
-def read_metric(data: Any) -> Metric:
-    """From {"last": …, "min": …, "max": …, "step": …}; "nan", "inf" and "-inf" are numbers here."""
-    if not isinstance(data, Mapping):
-        return Metric(*(float(data),) * 3)
-    figures = {name: float(data[name]) for name in ("last", "min", "max") if data.get(name) is not None}
-    return Metric(**figures, step=data.get("step"))
+def read_series(data: Mapping[str, Any]) -> Series:
+    """A series from its columns; "nan", "inf" and "-inf" are numbers here."""
+    last = _floats(data.get("last"))
+    return Series(
+        name=data.get("name", ""),
+        points=data.get("points", len(last)),
+        is_exact=data.get("is_exact", True),
+        steps=tuple(data.get("step") or ()),
+        at_ms=tuple(data.get("at_ms") or ()),
+        last=last,
+        min=_floats(data["min"]) if data.get("min") else last,
+        max=_floats(data["max"]) if data.get("max") else last,
+    )
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float("nan") if value is None else float(value) for value in values or ())
 
 
 def read_output(data: Mapping[str, Any]) -> OutputFile:

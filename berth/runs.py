@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 from berth import quantities
 from berth.errors import BerthError, InvalidInput, RunFailed, RunStopped, Unreachable, WaitTimeout
 from berth.logs import read_logs
-from berth.results import FAILED, STOPPED, Event, LogLine, OutputFile, Run, read_event, read_output, read_run
+from berth.results import (
+    FAILED,
+    STOPPED,
+    Event,
+    LogLine,
+    OutputFile,
+    Run,
+    Series,
+    read_event,
+    read_output,
+    read_run,
+    read_series,
+)
 
 if TYPE_CHECKING:
     from berth.client import Client
@@ -106,10 +118,11 @@ class Runs:
         """A new run of the same spec."""
         return read_run(self._client.post(self._client.path("runs", f"{run_id}:rerun")).data, self)
 
-    def clone(self, run_id: str, changes: Mapping[str, Any], project: str | None = None) -> Run:
+    def clone(self, run_id: str, changes: Mapping[str, Any]) -> Run:
         """A new run with some fields of the spec replaced."""
-        body = {"changes": dict(changes)} | ({"project": project} if project else {})
-        return read_run(self._client.post(self._client.path("runs", f"{run_id}:clone"), body).data, self)
+        return read_run(
+            self._client.post(self._client.path("runs", f"{run_id}:clone"), {"changes": dict(changes)}).data, self
+        )
 
     def wait(self, run_id: str, timeout: float | str | None = None, raise_on_failure: bool = False) -> Run:
         """Returns the run once it has ended. `timeout` is seconds or "8h".
@@ -174,12 +187,12 @@ class Runs:
         x: str = "step",
         buckets: int | None = None,
         after_step: int | None = None,
-    ) -> dict[str, Any]:
-        """Series as the server reduces them: per bucket the least, greatest and last value."""
+    ) -> dict[str, Series]:
+        """Series by name, as the server reduces them: per bucket the least, greatest and last value."""
         wanted = ",".join(keys) if keys is not None else None
         query = {"keys": wanted, "x": x, "buckets": buckets, "after_step": after_step}
         data = self._client.get(self._client.path("runs", run_id, "metrics"), query).data
-        return data if isinstance(data, dict) else {"series": data}
+        return {item["name"]: read_series(item) for item in data["series"]}
 
     def outputs(self, run_id: str) -> Iterator[OutputFile]:
         """The files that the run left."""

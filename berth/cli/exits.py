@@ -38,7 +38,7 @@ MEANINGS: dict[Exit, str] = {
 }
 
 # Refusals of what was asked for, whatever their status: it is valid, but there is no room or no leave for it.
-REFUSALS = frozenset({"OVER_QUOTA", "NEVER_FITS", "OVER_CAPACITY", "POLICY", "TOO_MANY_WAITING", "LIMIT_REACHED"})
+REFUSALS = frozenset({"NEVER_FITS", "TOO_MANY_WAITING", "TOO_MANY_TOKENS"})
 
 _BY_STATUS: dict[int, Exit] = {
     400: Exit.INVALID,

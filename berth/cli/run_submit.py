@@ -73,7 +73,7 @@ def _submit(shell: Shell) -> int:
     if not any(spec.get(key) for key in ("python", "requirements", "image")):
         spec["python"] = submitting_python()
     entry = spec.get("command") or ["script"]
-    run = _send(shell, spec, {"entry": " ".join(entry)[:500]}, options)
+    run = _send(shell, spec, {"entry": " ".join(" ".join(entry).split())[:200]}, options)
     return after_submit(shell, run)
 
 
@@ -224,7 +224,6 @@ def _count(key: str, value: str) -> int:
 def _clone_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
     _spec_arguments(parser)
-    parser.add_argument("--to", metavar="PROJECT", help="into another project")
     add_waiting(parser)
 
 
@@ -241,10 +240,8 @@ def _clone(shell: Shell) -> int:
     if options.requirements and parent.get("python"):
         changes["python"] = None
     if shell.rest:
-        changes["command"] = shell.rest
-        if parent.get("script"):
-            changes["script"] = None
-    return after_submit(shell, shell.client.runs.clone(run_id, changes, project=options.to))
+        changes["command"] = shell.rest  # takes the place of a script too
+    return after_submit(shell, shell.client.runs.clone(run_id, changes))
 
 
 SUBMIT = Command(

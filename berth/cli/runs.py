@@ -2,7 +2,8 @@
 
 import argparse
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from berth import quantities
 from berth.cli import run_files, run_logs, run_submit
@@ -12,6 +13,9 @@ from berth.cli.output import Column, Item
 from berth.cli.run_result import RUN_FIELDS, print_run, wait_for
 from berth.cli.shell import Shell
 from berth.errors import BerthError
+
+if TYPE_CHECKING:
+    from berth.results import Run
 
 _ONE_FIELDS = (*RUN_FIELDS, "spec", "source", "place", "metrics", "attempts")
 _WHY_FIELDS = ("id", "state", "code", "text", "args", "place")
@@ -92,7 +96,8 @@ def _show(shell: Shell) -> int:
     run = shell.client.runs.get(run_id)
     out = shell.out
     if out.is_json or out.is_quiet:
-        print_run(shell, run)
+        metrics = _metrics(run) if "metrics" in (out.fields or ()) else None
+        print_run(shell, replace(run, raw={**run.raw, "metrics": metrics}))
         return Exit.OK
     raw = run.raw
     if out.is_terminal:
@@ -100,15 +105,27 @@ def _show(shell: Shell) -> int:
     out.facts(_facts(raw, out.is_terminal))
     if not out.is_terminal:
         return Exit.OK
-    if raw.get("metrics"):
+    metrics = _metrics(run)
+    if metrics:
         out.line("")
-        rows = [{"name": name, **value} for name, value in raw["metrics"].items() if isinstance(value, Mapping)]
-        out.table(rows, _metric_columns())
+        out.table([{"name": name, **value} for name, value in metrics.items()], _metric_columns())
     if len(run.attempts) > 1:
         out.line("")
         out.table(raw["attempts"], _attempt_columns())
     _print_tail(shell, run_id)
     return Exit.OK
+
+
+def _metrics(run: "Run") -> dict[str, dict[str, Any]]:
+    """Each series in short; what JSON cannot hold as a number is a text, as in the API."""
+    return {
+        name: {key: _finite(getattr(metric, key)) for key in ("last", "min", "max", "step")}
+        for name, metric in run.metrics.items()
+    }
+
+
+def _finite(value: float | None) -> Any:
+    return value if value is None or value - value == 0 else str(value)
 
 
 def _facts(run: Mapping[str, Any], is_terminal: bool) -> Iterable[tuple[str, Any]]:

@@ -1,0 +1,155 @@
+"""The client: what it sends, what it repeats, and what it makes of the answers."""
+
+import math
+from typing import Any
+
+import pytest
+
+import berth
+from berth.errors import BerthError, InvalidInput, RunFailed, Unreachable, WaitTimeout
+from berth.results import read_run
+from berth.transport import Response
+from tests.unit.client.fakes import Asked, FakeTransport, client_of, ok, problem
+
+RUN = {"id": "r-7f3k2m9qwa", "state": "running", "name": "train", "project": "vision"}
+
+
+def test_the_package_offers_what_the_documentation_says() -> None:
+    assert berth.Client.__name__ == "Client"
+    assert issubclass(berth.RunFailed, berth.BerthError)
+    with pytest.raises(AttributeError):
+        berth.no_such_thing  # noqa: B018 - the access is the test
+
+
+def test_every_request_carries_the_token_and_a_post_carries_a_key() -> None:
+    transport = FakeTransport(ok(RUN, 202))
+    client_of(transport).runs.stop("r-7f3k2m9qwa")
+    asked = transport.asked[0]
+    assert (asked.method, asked.target) == ("POST", "/api/v1/runs/r-7f3k2m9qwa:stop")
+    assert asked.headers["Authorization"] == "Bearer berth_secret"
+    assert len(asked.headers["Idempotency-Key"]) == 32
+
+
+def test_a_submit_that_breaks_off_is_repeated_with_the_same_key() -> None:
+    transport = FakeTransport(Unreachable("gone"), problem(503, "UNAVAILABLE"), ok(RUN, 202))
+    run = client_of(transport).runs.submit(["python", "train.py"], cpu="2")
+    assert run.id == "r-7f3k2m9qwa"
+    keys = {asked.headers["Idempotency-Key"] for asked in transport.asked}
+    assert len(keys) == 1
+    assert len(transport.asked) == 3
+    assert transport.asked[-1].json["spec"] == {"cpu": "2", "command": ["python", "train.py"], "name": "train"}
+
+
+def test_a_patch_is_never_repeated() -> None:
+    transport = FakeTransport(Unreachable("gone"))
+    with pytest.raises(Unreachable):
+        client_of(transport).users.update("ana", disabled=True)
+    assert len(transport.asked) == 1
+
+
+def test_refusals_are_not_repeated() -> None:
+    transport = FakeTransport(problem(422, "NEVER_FITS", hint="ask for less", asked="64 CPU"))
+    with pytest.raises(BerthError) as caught:
+        client_of(transport).runs.create({"name": "x"})
+    assert (caught.value.code, caught.value.hint, caught.value.fields) == (
+        "NEVER_FITS",
+        "ask for less",
+        {"asked": "64 CPU"},
+    )
+    assert len(transport.asked) == 1
+
+
+@pytest.mark.parametrize(("retry_after", "requests"), [(1, 4), (60, 1)])
+def test_a_short_retry_after_is_waited_for_and_a_long_one_is_told(retry_after: int, requests: int) -> None:
+    transport = FakeTransport(*[problem(429, "TOO_MANY", retry_after=retry_after)] * 4)
+    pauses: list[float] = []
+    client = berth.Client("http://berth.test", "t", "vision", transport=transport, sleep=pauses.append)
+    with pytest.raises(BerthError) as caught:
+        client.runs.get("r-7f3k2m9qwa")
+    assert caught.value.retry_after == retry_after
+    assert len(transport.asked) == requests
+    assert all(pause >= retry_after for pause in pauses)
+
+
+def test_an_answer_that_is_not_berths_is_said_to_be_so() -> None:
+    page = Response(200, {}, b"<html>welcome to nginx</html>")
+    with pytest.raises(Unreachable, match="not as Berth does"):
+        client_of(FakeTransport(page)).projects.get("vision")
+    with pytest.raises(BerthError) as caught:
+        client_of(FakeTransport(Response(404, {}, b"nope"))).projects.get("vision")
+    assert (caught.value.code, caught.value.status) == ("HTTP_404", 404)
+
+
+def test_a_list_follows_its_cursors_and_stops_at_the_limit() -> None:
+    def answer(asked: Asked) -> Response:
+        start = int(asked.target.split("after=")[1].split("&")[0]) if "after=" in asked.target else 0
+        limit = int(asked.target.split("limit=")[1].split("&")[0])
+        items = [{"id": f"r-{number}"} for number in range(start, min(start + limit, 450))]
+        following = start + limit if start + limit < 450 else None
+        return ok({"items": items, "next": following and str(following), "has_more": following is not None})
+
+    transport = FakeTransport(answer=answer)
+    assert [run.id for run in client_of(transport).runs.list()] == [f"r-{number}" for number in range(450)]
+    assert len(transport.asked) == 3
+    transport.asked.clear()
+    assert len(list(client_of(transport).runs.list(q="status:running", limit=250))) == 250
+    assert ["limit=200" in transport.asked[0].target, "limit=50" in transport.asked[1].target] == [True, True]
+    assert "q=status%3Arunning" in transport.asked[0].target
+
+
+def test_names_cannot_change_the_path() -> None:
+    transport = FakeTransport(ok({}), ok({}))
+    client = client_of(transport)
+    client.projects.get("../users?x=1#y")
+    assert transport.asked[0].target == "/api/v1/projects/..%2Fusers%3Fx%3D1%23y"
+
+
+def test_the_only_project_is_taken_and_among_several_one_must_be_named() -> None:
+    one: dict[str, Any] = {"user": {"name": "ana"}, "projects": [{"name": "sandbox"}]}
+    assert client_of(FakeTransport(ok(one)), project=None).project == "sandbox"
+    two = {"projects": [{"name": "sandbox"}, {"name": "vision"}]}
+    with pytest.raises(InvalidInput) as caught:
+        client_of(FakeTransport(ok(two)), project=None).project  # noqa: B018 - the access is the test
+    assert "sandbox, vision" in caught.value.hint
+
+
+def test_waiting_ends_with_the_run_and_survives_an_absent_server() -> None:
+    gone = [Unreachable("gone")] * 5
+    transport = FakeTransport(ok(RUN), *gone, ok(RUN | {"state": "failed", "exit_code": 3, "first_error": "boom"}))
+    with pytest.raises(RunFailed) as caught:
+        client_of(transport).runs.wait("r-7f3k2m9qwa", raise_on_failure=True)
+    assert (caught.value.exit_code, caught.value.first_error) == (3, "boom")
+
+
+def test_waiting_no_longer_than_asked() -> None:
+    with pytest.raises(WaitTimeout) as caught:
+        client_of(FakeTransport(answer=lambda _asked: ok(RUN))).runs.wait("r-7f3k2m9qwa", timeout=0)
+    assert caught.value.run.state == "running"
+
+
+def test_results_are_lenient() -> None:
+    run = read_run(
+        {"id": "r-1", "new_field": 1, "reason": {"code": "CPU_BUSY", "text": "waits", "later": 1}, "tags": None}
+    )
+    assert (run.why, run.tags, run.raw["new_field"]) == ("waits", (), 1)
+    created = read_run({"created_at": "2026-11-22T10:00:00Z"}).created_at
+    assert created is not None
+    assert created.utcoffset() is not None
+
+
+def test_metrics_in_short() -> None:
+    columns = {
+        "name": "loss",
+        "is_exact": False,
+        "points": 90,
+        "step": [89],
+        "at_ms": [5],
+        "last": ["nan"],
+        "min": [0.5],
+        "max": ["inf"],
+    }
+    transport = FakeTransport(ok(RUN), ok({"series": [columns]}))
+    metric = client_of(transport).runs.get("r-7f3k2m9qwa").metrics["loss"]
+    assert math.isnan(metric.last)
+    assert (metric.min, metric.max, metric.step) == (0.5, math.inf, 89)
+    assert "buckets=1" in transport.asked[1].target
