@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 
 
-class ObjectMissing(Exception):
+class ObjectMissing(FileNotFoundError):
     """There is nothing under that key."""
 
 

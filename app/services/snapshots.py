@@ -1,0 +1,91 @@
+"""Code that is submitted: checked archives, kept once per project under their SHA-256."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from typing import IO
+
+from app.db import read_session, unit_of_work
+from app.domain.access import Actor
+from app.domain.archives import ArchiveLimits, ArchiveRefused, check_archive
+from app.errors import N_, Invalid, NotFound
+from app.repositories import snapshots
+from app.repositories.snapshots import SnapshotRow
+from app.services import audit
+from app.settings import get_settings
+from app.stores import objects
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+class DigestMismatch(Invalid):
+    """What arrived is not what was announced."""
+
+    code = "DIGEST_MISMATCH"
+    title = N_("The archive is not the announced one")
+    detail = N_("Its SHA-256 is {actual}, the address says {announced}. Nothing was stored.")
+    hint = N_("It was changed or damaged on the way; send it again.")
+
+
+class BadArchive(Invalid):
+    """An archive that cannot be unpacked safely."""
+
+    code = "BAD_ARCHIVE"
+    title = N_("The archive cannot be accepted")
+    detail = N_("{reason}. Nothing was stored.")
+    hint = N_("Send a gzip-compressed tar of regular files and folders with relative paths, within the limits.")
+
+
+def read_digest(text: str) -> str:
+    """The digest of a path. Raises NotFound: nothing has any other name."""
+    if not _DIGEST.fullmatch(text):
+        raise NotFound
+    return text
+
+
+def find_snapshot(project_id: uuid.UUID, digest: str) -> SnapshotRow | None:
+    """The snapshot, or None where it is not there to be used."""
+    with read_session() as session:
+        return snapshots.find_snapshot(session, project_id, digest)
+
+
+def store_snapshot(
+    actor: Actor, project_id: uuid.UUID, announced: str, actual: str, archive: IO[bytes], size: int
+) -> tuple[SnapshotRow, bool]:
+    """Keeps an uploaded archive; the snapshot and whether it is new. Opens its own sessions.
+
+    `actual` is the SHA-256 of its `size` bytes. Raises DigestMismatch or BadArchive, with nothing stored.
+    """
+    if actual != announced:
+        raise DigestMismatch(announced=announced, actual=actual)
+    key = objects.snapshot_key(project_id, announced)
+    known = find_snapshot(project_id, announced)
+    if known is not None and objects.exists(key):
+        return known, False
+    limits = get_settings().limits
+    archive.seek(0)
+    try:
+        facts = check_archive(archive, ArchiveLimits(limits.snapshot_files, limits.snapshot_unpacked_bytes))
+    except ArchiveRefused as error:
+        raise BadArchive(reason=str(error).rstrip(".")) from None
+    archive.seek(0)
+    objects.put(key, archive)
+    row = SnapshotRow(announced, size, facts.files)
+    with unit_of_work() as session:
+        is_new = snapshots.add_snapshot(session, project_id, row, actor.user_id)
+        if is_new:
+            audit.record(
+                session,
+                actor,
+                "snapshot.add",
+                "snapshot",
+                announced,
+                project_id=project_id,
+                after={"bytes": size, "files": facts.files},
+            )
+    return row, is_new
+
+
+def open_snapshot(project_id: str | uuid.UUID, digest: str) -> Iterator[bytes]:
+    """A snapshot's bytes, for a cluster. Raises FileNotFoundError (ObjectMissing) before the first piece."""
+    return objects.get(objects.snapshot_key(uuid.UUID(str(project_id)), digest))
