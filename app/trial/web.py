@@ -9,14 +9,18 @@ import sys
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app.observability import configure_logging
+
 
 def main(descriptor: int, processes: int) -> None:
     """Serves until SIGTERM, then finishes what it has begun, for at most ten seconds."""
+    configure_logging("web")
     listening = socket.socket(fileno=descriptor)
     config = uvicorn.Config(
         "app.main:create_app",
         factory=True,
         workers=processes,
+        log_config=None,
         log_level="warning",
         access_log=False,
         proxy_headers=False,
