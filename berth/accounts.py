@@ -34,9 +34,12 @@ class Session(_Noun):
 class TerminalLogins(_Noun):
     """`client.terminal_logins`: a token for this terminal, approved in a browser."""
 
-    def start(self) -> Record:
-        """`url` and `user_code` for the person, `device_code`, `interval` and `expires_in` for the program."""
-        return self._post("/terminal-logins")
+    def start(self, name: str | None = None) -> Record:
+        """`url` and `user_code` for the person, `device_code`, `interval` and `expires_in` for the program.
+
+        `name` is what the token will be called.
+        """
+        return self._post("/terminal-logins", {"name": name})
 
     def poll(self, device_code: str) -> Record:
         """`status` is pending, or approved with `token` and `user`."""

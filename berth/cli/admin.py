@@ -8,8 +8,20 @@ from berth.cli.local import call_local
 from berth.cli.output import Column
 from berth.cli.shell import Shell
 
-_USER_FIELDS = ("name", "display_name", "is_admin", "kind", "disabled", "created_at")
-_AUDIT_FIELDS = ("id", "at", "actor", "action", "object_type", "object_id", "project", "outcome", "data")
+_USER_FIELDS = ("name", "display_name", "is_admin", "disabled", "created_at")
+_AUDIT_FIELDS = (
+    "id",
+    "at",
+    "actor",
+    "verb",
+    "object_type",
+    "object_id",
+    "project",
+    "before",
+    "after",
+    "address",
+    "request_id",
+)
 
 
 def _user_ls(shell: Shell) -> int:
@@ -17,7 +29,7 @@ def _user_ls(shell: Shell) -> int:
         Column("NAME", lambda user: user.get("name")),
         Column("DISPLAY NAME", lambda user: user.get("display_name"), is_flexible=True),
         Column("ADMIN", lambda user: "yes" if user.get("is_admin") else "-", lambda user: user.get("is_admin")),
-        Column("STATE", lambda user: "disabled" if user.get("disabled") or user.get("disabled_at") else "active"),
+        Column("STATE", lambda user: "disabled" if user.get("disabled") else "active"),
     ]
     shell.out.table((user.raw for user in shell.client.users.list()), columns, key="name")
     return Exit.OK
@@ -86,9 +98,9 @@ def _audit(shell: Shell) -> int:
         limit=options.limit if options.limit > 0 else None,
     )
     columns = [
-        Column("TIME", lambda row: row.get("at") or row.get("created_at")),
+        Column("TIME", lambda row: row.get("at")),
         Column("ACTOR", lambda row: row.get("actor")),
-        Column("ACTION", lambda row: row.get("action")),
+        Column("VERB", lambda row: row.get("verb")),
         Column("TYPE", lambda row: row.get("object_type")),
         Column("OBJECT", lambda row: row.get("object_id"), is_flexible=True),
         Column("PROJECT", lambda row: row.get("project")),

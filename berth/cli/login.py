@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import platform
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def _login(shell: Shell) -> int:
 
 def _through_browser(shell: Shell, client: "Client") -> str:
     with client:
-        login = client.terminal_logins.start()
+        login = client.terminal_logins.start(platform.node()[:200] or None)
         shell.out.say(f"Open {plain(login.url)} and check that it shows the code {plain(login.user_code)}")
         if not shell.options.no_browser and _has_browser():
             import webbrowser

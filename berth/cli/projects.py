@@ -9,8 +9,8 @@ from berth.cli.output import Column
 from berth.cli.shell import Shell
 from berth.errors import InvalidInput
 
-_FIELDS = ("name", "title", "role")
-_MEMBER_FIELDS = ("name", "display_name", "role", "kind")
+_FIELDS = ("name", "title", "role", "version", "created_at")
+_MEMBER_FIELDS = ("name", "display_name", "role", "kind", "disabled", "created_at")
 _ROLES = ("viewer", "editor", "owner")
 
 

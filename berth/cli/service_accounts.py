@@ -22,7 +22,7 @@ def _ls(shell: Shell) -> int:
         Column("ROLE", lambda account: account.get("role")),
         Column(
             "STATE",
-            lambda account: "disabled" if account.get("disabled") or account.get("disabled_at") else "active",
+            lambda account: "disabled" if account.get("disabled") else "active",
         ),
     ]
     found = (account.raw for account in shell.client.service_accounts.list())

@@ -22,12 +22,16 @@ def _up(shell: Shell) -> int:
     )
 
 
-def _demo(_shell: Shell) -> int:
-    return call_local("app.trial.demo", "main")
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--show-password", action="store_true", help="print the password of the demo's user")
 
 
-def _doctor(_shell: Shell) -> int:
-    return call_local("app.trial.doctor", "main")
+def _demo(shell: Shell) -> int:
+    return call_local("app.trial.demo", "main", show_password=shell.options.show_password)
+
+
+def _doctor(shell: Shell) -> int:
+    return call_local("app.trial.doctor", "main", as_json=shell.out.is_json)
 
 
 COMMANDS = (
@@ -46,6 +50,7 @@ COMMANDS = (
         _demo,
         "real training on this machine, from submit to result",
         "berth demo",
+        _demo_arguments,
         is_remote=False,
         description="Starts Berth, trains a small classifier three times through its API, stops one run, lets one\n"
         "fail, checks what happened, and ends everything that it started.",
@@ -55,6 +60,7 @@ COMMANDS = (
         _doctor,
         "check this installation and say how to mend it",
         "berth doctor",
+        fields=("check", "status", "found", "mend"),
         is_remote=False,
         description="Checks what Berth needs on this machine. Exit code 1 where something is wrong.",
     ),
