@@ -65,5 +65,5 @@ def replace_outputs(
     if files:
         session.execute(insert(Output), [{"run_id": run_id, "attempt": attempt, **file} for file in files])
     if left_out is not None:
-        session.add(RunEvent(run_id=run_id, code="outputs_left_out", attempt=attempt, data=left_out))
+        session.add(RunEvent(run_id=run_id, code="outputs_truncated", attempt=attempt, data=left_out))
     return [key for key in old if key not in {file["object_key"] for file in files}]

@@ -189,7 +189,8 @@ _ATTEMPTS: ColumnElement[Any] = literal_column("""(
     ) order by attempt.number), '[]') from attempt where attempt.run_id = run.id)""")
 _PLACE: ColumnElement[Any] = literal_column("""case when run.state = 'queued' and run.desired = 'running' then (
   select count(*) from (select 1 from run q
-   where q.pool = run.pool and q.state = 'queued' and q.desired = 'running' and (q.priority > run.priority or (q.priority = run.priority and q.id <= run.id)) 
+   where q.pool = run.pool and q.state = 'queued' and q.desired = 'running'
+     and (q.priority > run.priority or (q.priority = run.priority and q.id <= run.id))
    limit 1000) ahead) end""")
 _ONE = (
     select(

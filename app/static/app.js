@@ -1,0 +1,161 @@
+// What every page has: theme, keys, dialogs, copying, durations that count on, and manners for htmx.
+// Nothing here is needed to read a page or to send a form.
+export const $ = (selector, root = document) => root.querySelector(selector);
+export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const page = document.documentElement;
+
+export const remember = (name, value) => {
+  document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=31536000; samesite=lax`;
+};
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.includes("berth_zone=")) remember("berth_zone", zone);
+
+// Toasts stand beside the page's own words, never in their place.
+const toasts = $("#toasts");
+export function toast(source, stays = false) {
+  const shown = source instanceof HTMLTemplateElement ? source.content.firstElementChild.cloneNode(true) : source;
+  if (!toasts || !shown) return null;
+  toasts.append(shown);
+  if (!stays) setTimeout(() => shown.remove(), 6000);
+  return shown;
+}
+
+// Spans of time, as formats.span writes them.
+const units = page.lang.startsWith("zh") ? ["天", "时", "分", "秒", ""] : ["d", "h", "m", "s", " "];
+export function span(seconds) {
+  const s = Math.max(0, Math.floor(seconds)), two = (n) => String(n).padStart(2, "0"), [D, H, M, S, gap] = units;
+  if (s < 60) return s + S;
+  if (s < 600) return Math.floor(s / 60) + M + gap + two(s % 60) + S;
+  if (s < 3600) return Math.floor(s / 60) + M;
+  if (s < 86400) return Math.floor(s / 3600) + H + gap + two(Math.floor((s % 3600) / 60)) + M;
+  return Math.floor(s / 86400) + D + gap + Math.floor((s % 86400) / 3600) + H;
+}
+setInterval(() => {
+  if (document.hidden) return;
+  for (const el of $$("[data-since]")) {
+    const text = span((Date.now() - Number(el.dataset.since)) / 1000);
+    if (el.textContent !== text) el.textContent = text;
+  }
+}, 1000);
+
+// Actions by name: the key sheet, buttons with data-does, and other modules share them.
+const leave = (selector) => { const link = $(selector); if (link) location.href = link.href; };
+export const actions = {
+  sheet: () => $("#keys")?.showModal(),
+  filter: () => { const field = $("#filter") || $("#log-search input[name=q]"); field?.focus(); field?.select(); },
+  runs: () => leave("#nav-runs"),
+  projects: () => { $("#projects")?.showPopover(); $("#projects a")?.focus(); },
+  theme: () => {
+    const dark = getComputedStyle(page).colorScheme === "dark" ||
+      (!page.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+    page.dataset.theme = dark ? "light" : "dark";
+    remember("berth_theme", page.dataset.theme);
+    document.dispatchEvent(new Event("berth:theme"));
+  },
+  next: () => step(1),
+  previous: () => step(-1),
+  open: () => { const link = $("tr.at a"); if (link) location.href = link.href; },
+  "part-overview": () => part("overview"),
+  "part-metrics": () => part("metrics"),
+  "part-log": () => { part("log"); $("#lines")?.focus({ preventScroll: true }); },
+  stop: () => $("#stop")?.click(),
+  rerun: () => $("#rerun")?.focus(),
+};
+function part(id) {
+  $("#" + id)?.scrollIntoView();
+  for (const link of $$(".tabs a")) link.toggleAttribute("aria-current", link.dataset.part === id);
+  $(`.tabs a[data-part=${id}]`)?.setAttribute("aria-current", "true");
+}
+function step(by) {
+  const rows = $$("[data-rows] tbody tr"), at = rows.findIndex((row) => row.classList.contains("at"));
+  const to = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + by))];
+  if (!to) return;
+  rows[at]?.classList.remove("at");
+  to.classList.add("at");
+  to.scrollIntoView({ block: "nearest" });
+  $("a", to)?.focus({ preventScroll: true });
+}
+
+// Keys: the rows of the sheet are the map. Off while typing, and when the sheet's switch is off.
+const presses = new Map($$("[data-press]").map((row) => [row.dataset.press, row.dataset.does]));
+const chords = new Set([...presses.keys()].filter((p) => p.includes(" ")).map((p) => p[0]));
+const keysOn = $("#keys-on");
+if (keysOn) {
+  keysOn.checked = localStorage.getItem("berth-keys") !== "off";
+  keysOn.addEventListener("change", () => localStorage.setItem("berth-keys", keysOn.checked ? "on" : "off"));
+}
+let chord = "";
+addEventListener("keydown", (event) => {
+  if (event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented) return;
+  const target = event.target;
+  if (target.matches?.("input:not([type=checkbox]):not([type=range]),textarea,select")) {
+    if (event.key === "Escape") target.blur();
+    return;
+  }
+  if (event.key === "Escape") { document.dispatchEvent(new Event("berth:escape")); return; }
+  if ($("dialog[open]") || (keysOn && !keysOn.checked && event.key !== "?")) return;
+  if (event.key === "Enter" && target.matches?.("a,button,summary,input")) return;
+  const does = presses.get(chord ? `${chord} ${event.key}` : event.key);
+  if (!does && !chord && chords.has(event.key)) {
+    chord = event.key;
+    setTimeout(() => { chord = ""; }, 1200);
+    return;
+  }
+  chord = "";
+  if (does && actions[does]) { event.preventDefault(); actions[does](); }
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button,[data-copy]");
+  if (!button) return;
+  if (button.id === "show-keys") actions.sheet();
+  else if (button.dataset.does) actions[button.dataset.does]?.();
+  else if (button.dataset.copy) {
+    await navigator.clipboard?.writeText(button.dataset.copy);
+    toast($("#toast-copied"));
+  } else if (button.dataset.ask) {
+    const dialog = document.getElementById(button.dataset.ask);
+    if (dialog) { event.preventDefault(); dialog.showModal(); }
+  }
+});
+// A form is sent once, however often its button is pressed.
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  const button = event.submitter;
+  if (event.target.dataset.sent) event.preventDefault();
+  else if (!button?.dataset.ask) { event.target.dataset.sent = "1"; setTimeout(() => delete event.target.dataset.sent, 4000); }
+});
+
+// htmx: no polls from hidden tabs; nothing that is swapped takes focus, selection or an open menu with it.
+const polls = (el) => el?.closest?.("[data-poll]");
+const isHeld = (el) => {
+  const selection = getSelection();
+  return el.contains(document.activeElement) || (!selection.isCollapsed && selection.containsNode(el, true));
+};
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (polls(event.detail.elt)) { if (document.hidden) event.preventDefault(); }
+  else $("#slow")?.classList.add("on");
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  $("#slow")?.classList.remove("on");
+  if (event.detail.successful && offline) { offline.remove(); offline = null; }
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target, elt } = event.detail;
+  if (xhr.status >= 400) {
+    event.detail.shouldSwap = false;
+    const text = xhr.getResponseHeader("HX-Retarget") === "#toasts" ? xhr.responseText : "";
+    if (text && !polls(elt)) {
+      const box = document.createElement("template");
+      box.innerHTML = text;
+      toast(box.content.firstElementChild, true);
+    } else if (xhr.status >= 500) away();
+  } else if (polls(elt) && isHeld(target)) event.detail.shouldSwap = false;
+});
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  if (event.detail.target.id !== "actions" && isHeld(event.detail.target)) event.detail.shouldSwap = false;
+});
+let offline = null;
+const away = () => { offline ??= toast($("#toast-offline"), true); };
+document.addEventListener("htmx:sendError", away);
+addEventListener("online", () => { offline?.remove(); offline = null; });

@@ -1,0 +1,56 @@
+"""The key map: one table that the page's script obeys and the `?` sheet shows."""
+
+from dataclasses import dataclass
+
+from app.errors import N_
+
+
+@dataclass(frozen=True)
+class Key:
+    """`press` is one key or two in a row; `does` is the name of an action in app.js, log.js or charts.js."""
+
+    press: str
+    does: str
+    text: str
+
+
+EVERYWHERE = [
+    Key("?", "sheet", N_("Show this sheet")),
+    Key("/", "filter", N_("Filter or search")),
+    Key("g r", "runs", N_("Go to the runs")),
+    Key("g p", "projects", N_("Switch project")),
+    Key("t", "theme", N_("Light or dark")),
+]
+LISTS = [
+    Key("j", "next", N_("Next row")),
+    Key("k", "previous", N_("Previous row")),
+    Key("Enter", "open", N_("Open the row")),
+]
+RUN = [
+    Key("o", "part-overview", N_("Overview")),
+    Key("m", "part-metrics", N_("Metrics")),
+    Key("l", "part-log", N_("Log")),
+    Key("+", "smoother", N_("Smooth the charts more")),
+    Key("-", "rougher", N_("Smooth the charts less")),
+    Key("s", "stop", N_("Stop the run")),
+    Key("r", "rerun", N_("Run it again")),
+]
+LOG = [
+    Key("w", "wrap", N_("Wrap long lines")),
+    Key("f", "full", N_("Log on the full screen")),
+    Key("e", "error", N_("Next error")),
+    Key("E", "error-back", N_("Previous error")),
+    Key("n", "hit", N_("Next hit of the search")),
+    Key("N", "hit-back", N_("Previous hit of the search")),
+    Key("T", "times", N_("Times: of day, since the start, since the line before")),
+    Key("G", "follow", N_("To the end, and follow")),
+    Key("g g", "begin", N_("To the first line")),
+]
+
+# What a page's `keys` may name, and its heading on the sheet.
+GROUPS: dict[str, tuple[str, list[Key]]] = {
+    "everywhere": (N_("Everywhere"), EVERYWHERE),
+    "lists": (N_("Lists"), LISTS),
+    "run": (N_("Run"), RUN),
+    "log": (N_("Log"), LOG),
+}

@@ -1,0 +1,146 @@
+"""The log as a page shows it: blocks of 500 lines that begin where the script's blocks begin.
+
+Without JavaScript these blocks, the links to earlier and later ones, and the search are all there is.
+Reads through services/logs.py, so no session may be open.
+"""
+
+import datetime
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from app.i18n import translate
+from app.services import logs
+from app.services.logs import Line, Place
+from app.web import formats
+from app.web.loglines import BLOCK, LineView, view
+
+_FEW = 200  # the last block alone is shown when it has this many lines
+_HITS_SHOWN = 500
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lines of block `k`: those from k * 500 + 1 on."""
+
+    k: int
+    lines: list[LineView]
+
+
+@dataclass(frozen=True)
+class AttemptChoice:
+    """An attempt whose log can be shown."""
+
+    text: str
+    url: str
+    is_on: bool
+
+
+@dataclass
+class LogView:
+    """What the log card shows first, and what its script needs to go on."""
+
+    api_url: str
+    attempt: int
+    replica: int
+    lines: int
+    is_live: bool
+    state: str
+    start_ms: int
+    download_url: str
+    download_name: str
+    plain_url: str
+    empty: str
+    q: str = ""
+    hits: str = ""
+    earlier_url: str = ""
+    later_url: str = ""
+    attempts: list[AttemptChoice] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of the log the address asks for; 0 and "" where it says nothing."""
+
+    attempt: int = 0
+    line: int = 0
+    q: str = ""
+
+
+def build(row: Any, url: str, asked: Asked, language: str, zone: datetime.tzinfo, *, is_live: bool) -> LogView:
+    """The log of one attempt: its end, the block around a line, or the lines that match."""
+    numbers = [attempt["number"] for attempt in row.attempts]
+    attempt = asked.attempt if asked.attempt in numbers else max(numbers, default=1)
+    facts = logs.read_facts(row.id, attempt)
+    lines = facts.lines
+    is_followed = is_live and attempt == max(numbers, default=1)
+    counted = formats.grouped(lines)
+    made = LogView(
+        api_url=f"/api/v1/runs/{row.public_id}/logs",
+        attempt=attempt,
+        replica=0,
+        lines=lines,
+        is_live=is_followed,
+        state=translate(language, "live, {number} lines" if is_followed else "{number} lines", number=counted),
+        start_ms=_start(row, attempt),
+        download_url=f"/api/v1/runs/{row.public_id}/logs?{urlencode({'attempt': attempt, 'download': 'plain'})}",
+        download_name=f"{row.public_id}-{attempt}.log",
+        plain_url=f"{url}?attempt={attempt}#log",
+        empty=_empty(language, row, is_live),
+        q=asked.q,
+    )
+    made.attempts = [AttemptChoice(str(number), f"{url}?attempt={number}#log", number == attempt) for number in numbers]
+    if asked.q and lines:
+        _search(made, row.id, asked.q, language, zone)
+    elif lines:
+        _fill(made, row.id, url, asked.line, language, zone)
+    return made
+
+
+def _fill(made: LogView, run_id: uuid.UUID, url: str, line: int, language: str, zone: datetime.tzinfo) -> None:
+    last_block = (made.lines - 1) // BLOCK
+    first_block = last_block if line <= 0 else min((line - 1) // BLOCK, last_block)
+    if first_block == last_block and last_block and made.lines - last_block * BLOCK < _FEW:
+        first_block -= 1
+    until = min(first_block + 2, last_block + 1) if line <= 0 else min(first_block + 1, last_block + 1)
+    start = first_block * BLOCK
+    window = logs.read_after(run_id, Place(made.attempt, start), until * BLOCK - start, attempt=made.attempt)
+    made.blocks = _blocks(window.lines, language, zone)
+    if first_block > 0:
+        made.earlier_url = f"{url}?attempt={made.attempt}&line={start}#log"
+    if until <= last_block:
+        made.later_url = f"{url}?attempt={made.attempt}&line={until * BLOCK + 1}#log"
+
+
+def _blocks(lines: list[Line], language: str, zone: datetime.tzinfo) -> list[Block]:
+    blocks: dict[int, list[LineView]] = {}
+    for line in lines:
+        blocks.setdefault((line.number - 1) // BLOCK, []).append(view(line.number, line.record, language, zone))
+    return [Block(k, found) for k, found in sorted(blocks.items())]
+
+
+def _search(made: LogView, run_id: uuid.UUID, q: str, language: str, zone: datetime.tzinfo) -> None:
+    hits = logs.search(run_id, q[:200], made.attempt)
+    shown = logs.read_lines(run_id, made.attempt, 0, hits.lines[:_HITS_SHOWN])
+    made.blocks = _blocks(shown, language, zone)
+    number = formats.grouped(len(hits.lines)) + ("+" if hits.is_capped or hits.is_partial else "")
+    made.hits = translate(language, "{number} lines found", number=number)
+
+
+def _start(row: Any, attempt: int) -> int:
+    for found in row.attempts:
+        if found["number"] == attempt and found["started_at"]:
+            at = found["started_at"]
+            parsed = at if isinstance(at, datetime.datetime) else datetime.datetime.fromisoformat(at)
+            return int(parsed.timestamp() * 1000)
+    return 0
+
+
+def _empty(language: str, row: Any, is_live: bool) -> str:
+    if row.state == "queued":
+        return translate(language, "No line yet: the run waits in line.")
+    if is_live:
+        return translate(language, "No line yet. The first one appears here as soon as the program writes it.")
+    return translate(language, "The program wrote nothing.")

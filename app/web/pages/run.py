@@ -1,0 +1,163 @@
+"""One run: its page, the two partials that it polls, and the forms that stop it or run it again."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from app.domain.access import Action, Verdict, can
+from app.domain.states import TERMINAL, RunState
+from app.errors import N_, NotFound
+from app.i18n import translate
+from app.repositories import metrics, outputs, pools
+from app.repositories import runs as repository
+from app.services import logs, runs
+from app.web import chart_view, formats, log_view, run_view, statuses
+from app.web.deps import Visitor, check_form, see_other, visit
+from app.web.log_view import Asked
+from app.web.run_view import RunPage, View
+from app.web.templating import Crumb, Shell, render
+
+_EVENTS = 200
+_OUTPUTS = 500
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/r/{run}")
+def short_link(request: Request, run: str) -> Response:
+    """The address that the CLI prints."""
+    with visit(request) as visitor:
+        found = repository.get_run(visitor.session, visitor.actor, run)
+    return see_other(f"/projects/{found.project}/runs/{found.public_id}")
+
+
+@router.get("/projects/{project}/runs/{run}")
+def page(request: Request, project: str, run: str, attempt: str = "", line: str = "", q: str = "") -> Response:
+    """The whole page. `attempt`, `line` and `q` choose what of the log is shown first."""
+    asked = Asked(_number(attempt), _number(line), q[:200])
+    with visit(request) as visitor:
+        loaded = _load(visitor, project, run)
+        facts = pools.find_facts(visitor.session, loaded.row.pool)
+        series = metrics.list_series(visitor.session, loaded.row.id)
+        more = _load_more(visitor, loaded.row)
+    made = _build(loaded, facts)
+    _add_more(made, loaded, more)
+    chart_view.add(made, series)
+    view = loaded.view
+    made.log = log_view.build(loaded.row, made.url, asked, view.language, view.zone, is_live=made.is_live)
+    return render("runs/detail.html", loaded.shell, made)
+
+
+@router.get("/projects/{project}/runs/{run}/live")
+def live(request: Request, project: str, run: str, seen: str = "", live: str = "") -> Response:
+    """State, time line, reasons and facts: 204 while the run has the version `seen`."""
+    with visit(request) as visitor:
+        loaded = _load(visitor, project, run)
+        if loaded.is_seen(seen):
+            return Response(status_code=204)
+        facts = pools.find_facts(visitor.session, loaded.row.pool)
+    made = _build(loaded, facts)
+    made.swap_actions = live != str(int(made.is_live)) or made.is_stopping
+    return render("runs/_live_swap.html", loaded.shell, made)
+
+
+@router.get("/projects/{project}/runs/{run}/after")
+def after(request: Request, project: str, run: str, seen: str = "") -> Response:
+    """Attempts, outputs and events: 204 while the run has the version `seen`."""
+    with visit(request) as visitor:
+        loaded = _load(visitor, project, run)
+        if loaded.is_seen(seen):
+            return Response(status_code=204)
+        more = _load_more(visitor, loaded.row)
+    made = _build(loaded, {})
+    _add_more(made, loaded, more)
+    return render("runs/_after_swap.html", loaded.shell, made)
+
+
+@router.post("/projects/{project}/runs/{run}/stop")
+def stop(request: Request, project: str, run: str, csrf: Annotated[str, Form()] = "") -> Response:
+    """Asks the run to end."""
+    with visit(request) as visitor:
+        check_form(request, visitor, csrf)
+        visitor.project(project)
+        runs.stop_run(visitor.session, visitor.actor, run)
+    return see_other(f"/projects/{project}/runs/{run}")
+
+
+@router.post("/projects/{project}/runs/{run}/rerun")
+def rerun(request: Request, project: str, run: str, csrf: Annotated[str, Form()] = "") -> Response:
+    """Submits the same again and goes to the new run."""
+    with visit(request) as visitor:
+        check_form(request, visitor, csrf)
+        visitor.project(project)
+        made = runs.rerun(visitor.session, visitor.actor, run)
+    return see_other(f"/projects/{project}/runs/{made}")
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A run as its page needs it, read while the session was open."""
+
+    row: Any
+    view: View
+    shell: Shell
+    may_write: bool
+
+    def is_seen(self, seen: str) -> bool:
+        return str(self.row.version) == seen and self.row.state not in TERMINAL
+
+
+def _load(visitor: Visitor, project: str, run: str) -> _Loaded:
+    found = visitor.project(project)
+    row = repository.get_run(visitor.session, visitor.actor, run)
+    if row.project_id != found.id:
+        raise NotFound
+    may_write = can(visitor.actor, Action.RUN_WRITE, row.project_id) == Verdict.ALLOWED
+    view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
+    return _Loaded(row, view, _shell(visitor, row), may_write)
+
+
+def _shell(visitor: Visitor, row: Any) -> Shell:
+    shell = visitor.shell(row.project)
+    runs_url = f"/projects/{row.project}/runs"
+    runs_word = translate(visitor.language, "Runs")
+    shell.crumbs = [Crumb(row.project, runs_url), Crumb(runs_word, runs_url), Crumb(row.public_id, is_code=True)]
+    shell.mark = statuses.MARKS[row.state]
+    shell.title = f"{row.name} · {row.project}"
+    shell.current, shell.keys = "runs", ("everywhere", "run", "log")
+    return shell
+
+
+def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
+    row = loaded.row
+    is_failed = row.state == RunState.FAILED
+    error_line = logs.find_first_error(row.id, row.attempt) if is_failed else None
+    return run_view.build(loaded.view, row, may_write=loaded.may_write, facts=facts, error_line=error_line)
+
+
+def _load_more(visitor: Visitor, row: Any) -> tuple[list[Any], list[Any]]:
+    found = outputs.list_outputs(visitor.session, row.id, limit=_OUTPUTS)
+    return found, repository.list_events(visitor.session, row.id, limit=_EVENTS)
+
+
+def _add_more(made: RunPage, loaded: _Loaded, more: tuple[list[Any], list[Any]]) -> None:
+    found, events = more
+    view, row = loaded.view, loaded.row
+    made.attempts = run_view.build_attempts(view, row, made.url)
+    made.outputs = run_view.build_outputs(row, found[:_OUTPUTS])
+    made.output_count = f"{_OUTPUTS}+" if len(found) > _OUTPUTS else str(len(found))
+    made.outputs_size = formats.size(sum(one.bytes for one in found))
+    is_over = row.state in TERMINAL
+    note = N_("It left no files in $BERTH_OUTPUT.")
+    if not is_over:
+        note = N_("What the program writes to $BERTH_OUTPUT appears here when its attempt ends.")
+    made.outputs_note = view.say(note)
+    made.events = run_view.build_events(view, events)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0

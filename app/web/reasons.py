@@ -1,0 +1,44 @@
+"""Reasons and events in the reader's words."""
+
+from typing import Any
+
+from app.domain.reasons import EVENTS, REASONS
+from app.i18n import translate
+
+
+def sentence(language: str, code: str | None, args: dict[str, Any] | None) -> str:
+    """Why a run waits or ended; empty where there is nothing to say."""
+    if not code:
+        return ""
+    text = REASONS.get(code)
+    return translate(language, text.sentence, **shown(args)) if text else code
+
+
+def title(language: str, code: str) -> str:
+    """The name of the reason's page."""
+    text = REASONS.get(code)
+    return translate(language, text.title) if text else code
+
+
+def fix(language: str, code: str) -> str:
+    """What to do about it."""
+    text = REASONS.get(code)
+    return translate(language, text.fix) if text else ""
+
+
+def event(language: str, code: str, data: dict[str, Any], **known: Any) -> str:
+    """What happened, with why where the event tells it."""
+    told = translate(language, EVENTS.get(code, code), **{**known, **shown(data)})
+    reason = data.get("reason")
+    if isinstance(reason, dict) and reason.get("code"):
+        why = sentence(language, reason["code"], reason.get("args"))
+        return translate(language, "{event}: {why}", event=told, why=why)
+    return told
+
+
+def shown(args: dict[str, Any] | None) -> dict[str, Any]:
+    """Slots as text: lists with commas."""
+    made = {}
+    for name, value in (args or {}).items():
+        made[name] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return made

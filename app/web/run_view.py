@@ -1,0 +1,544 @@
+"""What the page of one run shows, made from the repositories' rows. No I/O: time, zone and rows are arguments."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from app.domain.quantities import format_duration
+from app.domain.states import TERMINAL, RunState
+from app.errors import N_
+from app.i18n import translate
+from app.web import formats, reasons, statuses
+from app.web.pages.runs import is_stopping, resources, spans
+from app.web.templating import with_markup
+
+
+@dataclass(frozen=True)
+class Item:
+    """A label and its value in a list of facts."""
+
+    label: str
+    value: str
+    is_code: bool = False
+    wraps: bool = False
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One of the large figures; `part` in thousandths draws a bar below it."""
+
+    label: str
+    value: str
+    unit: str = ""
+    part: int | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the time line, in thousandths of its width. `since` (ms) is set while it still grows."""
+
+    text: str
+    colour: str
+    span: str
+    seconds: float
+    since: int | None = None
+    x: int = 0
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line of the card that says why a run waits."""
+
+    kind: str
+    sign: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why it waits: the sentence with its arithmetic, where it stands, and what to do."""
+
+    sentence: str
+    checks: list[Check]
+    fix: str
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended, when that was not well."""
+
+    kind: str
+    sign: str
+    sentence: str
+    fix: str
+    first_error: str
+    log_url: str
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Banner:
+    """Something about the place where it runs that everybody should know."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One attempt."""
+
+    number: int
+    status: Markup
+    reason: str
+    exit_code: str
+    started: str
+    ran: str
+    memory: str
+    log_url: str
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """One file that the run left."""
+
+    path: str
+    size: str
+    sha256: str
+    short: str
+    url: str
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One line of the history."""
+
+    iso: str
+    at: str
+    full: str
+    text: str
+
+
+@dataclass(frozen=True)
+class View:
+    """Who looks, and when: what every builder here needs."""
+
+    language: str
+    zone: datetime.tzinfo
+    now: datetime.datetime
+
+    def say(self, text: str, **slots: Any) -> str:
+        return translate(self.language, text, **slots)
+
+
+@dataclass
+class RunPage:
+    """The page of one run. `live_url` and `after_url` are what its two polls ask for."""
+
+    url: str
+    name: str
+    status: Markup
+    tags: list[str]
+    subtitle: Markup
+    is_live: bool
+    is_stopping: bool
+    may_write: bool
+    phases: list[Phase]
+    phases_sentence: str
+    facts: list[Fact]
+    waiting: Waiting | None
+    ended: Ended | None
+    banner: Banner | None
+    attempts: list[AttemptRow] = field(default_factory=list)
+    outputs: list[OutputRow] = field(default_factory=list)
+    outputs_size: str = ""
+    outputs_note: str = ""
+    output_count: str = "0"
+    events: list[EventRow] = field(default_factory=list)
+    details: list[Item] = field(default_factory=list)
+    parameters: list[Item] = field(default_factory=list)
+    place: list[Item] = field(default_factory=list)
+    charts: list[Any] = field(default_factory=list)
+    metric_rows: list[Any] = field(default_factory=list)
+    series_count: int = 0
+    stop_warning: str = ""
+    metrics_url: str = ""
+    live_url: str = ""
+    after_url: str = ""
+    swap_actions: bool = False
+    log: Any = None
+
+
+def build(view: View, row: Any, *, may_write: bool, facts: Mapping[str, Any], error_line: int | None) -> RunPage:
+    """The parts of the page that the run's own row decides. `facts` are the cluster's."""
+    phases = build_phases(view, row)
+    url = f"/projects/{quote(row.project)}/runs/{row.public_id}"
+    return RunPage(
+        url=url,
+        name=row.name,
+        status=statuses.chip(view.language, row.state, is_stopping=is_stopping(row)),
+        tags=list(row.tags),
+        subtitle=_subtitle(view, row),
+        is_live=row.state not in TERMINAL,
+        is_stopping=is_stopping(row),
+        may_write=may_write,
+        phases=phases,
+        phases_sentence=", ".join(f"{phase.text} {phase.span}" for phase in phases),
+        facts=_facts(view, row),
+        waiting=_waiting(view, row),
+        ended=_ended(view, row, url, error_line),
+        banner=_banner(view, row, facts),
+        details=_details(view, row),
+        parameters=[Item(name, _plain(value)) for name, value in sorted((row.spec.get("parameters") or {}).items())],
+        place=_place(view, row, facts),
+        stop_warning=_stop_warning(view, row),
+        metrics_url=f"/api/v1/runs/{row.public_id}/metrics",
+        live_url=f"{url}/live?seen={row.version}&live={int(row.state not in TERMINAL)}",
+        after_url=f"{url}/after?seen={row.version}",
+    )
+
+
+def _subtitle(view: View, row: Any) -> Markup:
+    source: Mapping[str, Any] = row.source or {}
+    commit = str(source.get("git_commit") or "")
+    entry = str(source.get("entry") or _entry(row.spec))
+    slots: dict[str, Any] = {
+        "user": row.created_by,
+        "time": Markup('<time datetime="{}" title="{}">{}</time>').format(
+            row.created_at.isoformat(),
+            formats.full(row.created_at, view.zone),
+            formats.moment(row.created_at, view.now, view.zone),
+        ),
+        "command": Markup('<span class="mono">{}</span>').format(entry),
+        "commit": Markup('<span class="mono">{}</span>').format(commit[:7]),
+        "branch": source.get("git_branch") or "",
+    }
+    text = N_("{user} submitted it at {time} · {command}")
+    if commit and slots["branch"]:
+        text = N_("{user} submitted it at {time} · {command} at {commit} on {branch}")
+    elif commit:
+        text = N_("{user} submitted it at {time} · {command} at {commit}")
+    parts = [with_markup(view.language, text, **slots)]
+    if source.get("git_dirty"):
+        parts.append(Markup(view.say("with changes that are not committed")))
+    if row.attempt > 1:
+        parts.append(Markup(view.say("attempt {number}", number=row.attempt)))
+    if row.parent:
+        link = Markup('<a class="link mono" href="/r/{0}">{0}</a>').format(row.parent)
+        parts.append(with_markup(view.language, "again, after {run}", run=link))
+    return Markup(" · ").join(parts)
+
+
+def _entry(spec: Mapping[str, Any]) -> str:
+    command = spec.get("command")
+    text = " ".join(command) if isinstance(command, list) else str(spec.get("script") or "").strip().split("\n")[0]
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def build_phases(view: View, row: Any) -> list[Phase]:
+    """Queued, starting, running and how it ended, of the current attempt; and what is left where it is known."""
+    attempt = next((found for found in row.attempts if found["number"] == row.attempt), None)
+    end = row.finished_at or view.now
+    admitted = _time(attempt["admitted_at"]) if attempt and row.state != RunState.QUEUED else None
+    started = row.started_at
+    is_live = row.state not in TERMINAL
+    made = [
+        _phase(view, N_("Queued"), "p-queued", row.queued_at, admitted or started or end, is_live and admitted is None)
+    ]
+    if admitted is not None:
+        made.append(_phase(view, N_("Starting"), "p-starting", admitted, started or end, is_live and started is None))
+    if started is not None:
+        colour = f"p-{row.state}" if row.state in TERMINAL else "p-running"
+        made.append(_phase(view, _ENDINGS.get(row.state, N_("Running")), colour, started, end, is_live))
+    left = _left(row, view.now)
+    if left is not None:
+        told = view.say("about {span}", span=formats.span(left, view.language))
+        made.append(Phase(view.say("Left"), "p-left", told, left))
+    return _placed(made)
+
+
+_ENDINGS: dict[str, str] = {
+    RunState.SUCCEEDED: N_("Ran, succeeded after"),
+    RunState.FAILED: N_("Ran, failed after"),
+    RunState.STOPPED: N_("Ran, stopped after"),
+}
+
+
+def _phase(
+    view: View, text: str, colour: str, begin: datetime.datetime, end: datetime.datetime, is_growing: bool
+) -> Phase:
+    seconds = max(0.0, (end - begin).total_seconds())
+    since = int(begin.timestamp() * 1000) if is_growing else None
+    return Phase(view.say(text), colour, formats.span(seconds, view.language), seconds, since)
+
+
+def _placed(phases: list[Phase]) -> list[Phase]:
+    """Widths in proportion, none so small that it cannot be seen, two thousandths apart."""
+    total = sum(phase.seconds for phase in phases) or 1.0
+    widths = [max(4, round(980 * phase.seconds / total)) for phase in phases]
+    widths[widths.index(max(widths))] += 1000 - sum(widths) - 2 * (len(widths) - 1)
+    made, x = [], 0
+    for phase, width in zip(phases, widths, strict=True):
+        made.append(Phase(phase.text, phase.colour, phase.span, phase.seconds, phase.since, x, max(4, width)))
+        x += width + 2
+    return made
+
+
+def _left(row: Any, now: datetime.datetime) -> float | None:
+    if row.state != RunState.RUNNING or not row.progress_total or not row.progress_done or row.started_at is None:
+        return None
+    done = min(row.progress_done, row.progress_total)
+    return float((now - row.started_at).total_seconds() * (row.progress_total - done) / done)
+
+
+def _facts(view: View, row: Any) -> list[Fact]:
+    waited, ran = spans(row, view.now)
+    made = []
+    if row.progress_total:
+        done = row.progress_done or 0
+        made.append(
+            Fact(
+                view.say("Progress"),
+                formats.grouped(done),
+                view.say("of {total}", total=formats.grouped(row.progress_total)),
+                min(1000, 1000 * done // row.progress_total),
+            )
+        )
+    if row.exit_code is not None:
+        made.append(Fact(view.say("Exit code"), str(row.exit_code)))
+    made.append(Fact(view.say("Waited"), formats.span(waited, view.language)))
+    made.append(Fact(view.say("Ran"), formats.span(ran, view.language)))
+    made.append(Fact(view.say("Asks for"), resources(view.language, row)))
+    usage = _usage(row)
+    if usage.get("max_rss_bytes"):
+        made.append(Fact(view.say("Most memory"), formats.size(int(usage["max_rss_bytes"]))))
+    if usage.get("cpu_seconds") and ran:
+        made.append(Fact(view.say("CPU, mean"), f"{usage['cpu_seconds'] / max(ran, 0.1):.2g}", view.say("cores")))
+    return made
+
+
+def _usage(row: Any) -> Mapping[str, float]:
+    for attempt in reversed(row.attempts):
+        for replica in attempt["replicas"]:
+            if replica["usage"]:
+                found: Mapping[str, float] = replica["usage"]
+                return found
+    return {}
+
+
+def _waiting(view: View, row: Any) -> Waiting | None:
+    if row.state != RunState.QUEUED:
+        return None
+    code = row.reason_code or "JUST_SUBMITTED"
+    checks = [
+        Check(
+            "ok",
+            "succeeded",
+            view.say(
+                "It asks for {asked}, which pool {pool} can hold.", asked=resources(view.language, row), pool=row.pool
+            ),
+        )
+    ]
+    if row.place:
+        text = N_("First in line.") if row.place == 1 else N_("Number {place} in line; priority {priority}.")
+        checks.append(Check("wait", "queued", view.say(text, place=row.place, priority=_priority(view, row))))
+    if is_stopping(row):
+        checks.append(Check("warn", "stopped", view.say("A stop was requested, so it will not start.")))
+    return Waiting(
+        reasons.sentence(view.language, code, row.reason)
+        or view.say("Submitted; the next round of admission looks at it."),
+        checks,
+        reasons.fix(view.language, code),
+        reasons.title(view.language, code),
+        f"/problems/{quote(code)}",
+    )
+
+
+def _ended(view: View, row: Any, url: str, error_line: int | None) -> Ended | None:
+    if row.state not in (RunState.FAILED, RunState.STOPPED):
+        return None
+    code = row.reason_code or ("EXIT_CODE" if row.state == RunState.FAILED else "STOPPED")
+    is_failed = row.state == RunState.FAILED
+    log_url = (
+        f"{url}?attempt={row.attempt}&line={error_line}#L{error_line}"
+        if error_line
+        else f"{url}?attempt={row.attempt}#log"
+    )
+    return Ended(
+        "bad" if is_failed else "wait",
+        "failed" if is_failed else "stopped",
+        reasons.sentence(view.language, code, row.reason) or statuses.word(view.language, row.state),
+        reasons.fix(view.language, code),
+        row.first_error or "" if is_failed else "",
+        log_url if is_failed else "",
+        reasons.title(view.language, code),
+        f"/problems/{quote(code)}",
+    )
+
+
+def _banner(view: View, row: Any, facts: Mapping[str, Any]) -> Banner | None:
+    if row.state in TERMINAL or facts.get("isolation") != "none":
+        return None
+    return Banner(
+        view.say("This machine does not isolate projects."),
+        view.say(
+            "Programs of all projects run as the same user and can read each other's files. Install bubblewrap to separate them."
+        ),
+    )
+
+
+def _details(view: View, row: Any) -> list[Item]:
+    spec: Mapping[str, Any] = row.spec
+    source: Mapping[str, Any] = row.source or {}
+    made = [
+        Item(view.say("Run"), row.public_id, is_code=True),
+        Item(view.say("Pool"), row.pool),
+        Item(view.say("Asks for"), resources(view.language, row), wraps=True),
+        Item(view.say("Priority"), _priority(view, row)),
+        Item(view.say("Command"), _command(spec), is_code=True, wraps=True),
+    ]
+    optional = [
+        (view.say("Image"), spec.get("image"), True),
+        (view.say("Python"), spec.get("python") or spec.get("requirements"), True),
+        (view.say("Code"), (str(source.get("git_commit") or ""))[:12] or (spec.get("snapshot") or "")[:12], True),
+        (view.say("Branch"), source.get("git_branch"), False),
+        (view.say("Timeout"), spec.get("timeout"), False),
+        (view.say("Grace"), spec.get("grace"), False),
+        (view.say("Retries"), _retries(spec), False),
+        (view.say("Environment"), ", ".join(sorted(spec.get("env") or {})), True),
+    ]
+    made += [Item(label, _plain(value), is_code=is_code, wraps=True) for label, value, is_code in optional if value]
+    return made
+
+
+def _command(spec: Mapping[str, Any]) -> str:
+    command = spec.get("command")
+    return " ".join(map(str, command)) if isinstance(command, list) else str(spec.get("script") or "")
+
+
+def _retries(spec: Mapping[str, Any]) -> str:
+    policy = spec.get("retry") or {}
+    return ", ".join(f"{cause} × {number}" for cause, number in sorted(policy.items()))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and not isinstance(value, bool) and len(str(value)) > 30:
+        return f"{value:.6g}"
+    return str(value)
+
+
+def _priority(view: View, row: Any) -> str:
+    return view.say(_PRIORITIES[row.priority]) if row.priority in _PRIORITIES else str(row.priority)
+
+
+_PRIORITIES = {-10: N_("low"), 0: N_("normal"), 10: N_("high")}
+_ISOLATION = {
+    "none": N_("none: projects share one user"),
+    "bubblewrap": N_("bubblewrap: own file system view and process list"),
+}
+_MEMORY_LIMITS = {
+    "cgroup": N_("by cgroup"),
+    "watchdog": N_("watched; ended above what it asked for"),
+    "none": N_("not limited"),
+}
+_CPU_LIMITS = {
+    "cgroup": N_("by cgroup"),
+    "affinity": N_("bound to as many cores"),
+    "none": N_("not limited"),
+}
+
+
+def _place(view: View, row: Any, facts: Mapping[str, Any]) -> list[Item]:
+    """What is known of the cluster: host, isolation, limits in force."""
+    limits = facts.get("limits") or {}
+    made = [Item(view.say("Cluster"), str(facts.get("cluster") or row.pool))]
+    if facts.get("host"):
+        made.append(Item(view.say("Machine"), str(facts["host"])))
+    if facts.get("isolation"):
+        told = str(facts["isolation"])
+        made.append(Item(view.say("Isolation"), view.say(_ISOLATION.get(told, told))))
+    if limits.get("memory"):
+        told = str(limits["memory"])
+        made.append(Item(view.say("Memory limit"), view.say(_MEMORY_LIMITS.get(told, told))))
+    if limits.get("cpu"):
+        told = str(limits["cpu"])
+        made.append(Item(view.say("CPU limit"), view.say(_CPU_LIMITS.get(told, told))))
+    return made
+
+
+def _stop_warning(view: View, row: Any) -> str:
+    grace = _plain(row.spec.get("grace") or "30s")
+    _, ran = spans(row, view.now)
+    if ran is None:
+        return view.say("It has not started. It leaves the line and cannot be resumed; you can run it again.")
+    return view.say(
+        "It has run for {span}. Its program gets a signal and {grace} to end by itself; what it wrote to its outputs so far is kept.",
+        span=formats.span(ran, view.language),
+        grace=grace,
+    )
+
+
+def build_attempts(view: View, row: Any, url: str) -> list[AttemptRow]:
+    """All attempts, newest first."""
+    made = []
+    for attempt in reversed(row.attempts):
+        started, finished = _time(attempt["started_at"]), _time(attempt["finished_at"])
+        ran = ((finished or view.now) - started).total_seconds() if started else None
+        usage = next((replica["usage"] for replica in attempt["replicas"] if replica["usage"]), None) or {}
+        peak = usage.get("max_rss_bytes")
+        made.append(
+            AttemptRow(
+                attempt["number"],
+                statuses.chip(view.language, attempt["state"]),
+                reasons.sentence(view.language, attempt["reason_code"], attempt["reason"]),
+                "–" if attempt["exit_code"] is None else str(attempt["exit_code"]),
+                formats.full(started, view.zone) if started else "",
+                formats.span(ran, view.language),
+                formats.size(int(peak)) if peak else "–",
+                f"{url}?attempt={attempt['number']}#log",
+            )
+        )
+    return made
+
+
+def build_outputs(row: Any, outputs: Sequence[Any]) -> list[OutputRow]:
+    """Files with the address that downloads them."""
+    return [
+        OutputRow(
+            found.path,
+            formats.size(found.bytes),
+            found.sha256,
+            found.sha256[:12],
+            f"/api/v1/runs/{row.public_id}/outputs/{quote(found.path)}",
+        )
+        for found in outputs
+    ]
+
+
+def build_events(view: View, events: Sequence[Any]) -> list[EventRow]:
+    """The history, newest first."""
+    made = []
+    for event in reversed(events):
+        known = {"attempt": event.attempt, "by": event.actor or "Berth"}
+        text = reasons.event(view.language, event.code, event.data or {}, **known)
+        made.append(
+            EventRow(event.at.isoformat(), formats.clock(event.at, view.zone), formats.full(event.at, view.zone), text)
+        )
+    return made
+
+
+def _time(value: Any) -> datetime.datetime | None:
+    """A time out of a JSON column."""
+    if value is None or isinstance(value, datetime.datetime):
+        return value
+    return datetime.datetime.fromisoformat(str(value))

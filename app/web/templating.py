@@ -1,0 +1,127 @@
+"""Templates: one environment for each language, compiled once, always escaping, strict about names.
+
+A page is a dataclass; its template sees it as `page` and the frame around it as `shell`.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from app.i18n import DEFAULT, LANGUAGES, translate, translate_plural
+from app.web import assets, keys
+
+FOLDER = Path(__file__).parent.parent / "templates"
+THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True)
+class ProjectLink:
+    """A project in the switcher. `colour` is a class of the style sheet."""
+
+    name: str
+    title: str
+    url: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Crumb:
+    """A step of the breadcrumb; the last one has no address."""
+
+    text: str
+    url: str | None = None
+    is_code: bool = False
+
+
+@dataclass
+class Shell:
+    """The frame of a page: who looks, in which language and theme, where in the site, and what is around."""
+
+    language: str
+    theme: str | None
+    csrf: str
+    path: str
+    user: str | None = None
+    user_initials: str = ""
+    user_colour: str = ""
+    is_admin: bool = False
+    projects: list[ProjectLink] = field(default_factory=list)
+    project: ProjectLink | None = None
+    crumbs: list[Crumb] = field(default_factory=list)
+    mark: str = "○"
+    title: str = ""
+    current: str = ""
+    keys: tuple[str, ...] = ("everywhere",)
+    zone: str = "UTC"
+
+    @property
+    def html_language(self) -> str:
+        """The BCP 47 tag."""
+        return {"zh_CN": "zh-CN"}.get(self.language, self.language)
+
+
+@lru_cache
+def environment(language: str) -> Environment:
+    """The environment of one language."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+        extensions=["jinja2.ext.i18n"],
+    )
+    say = partial(translate, language)
+    made.globals.update(
+        _=say,
+        gettext=say,
+        ngettext=partial(translate_plural, language),
+        with_markup=partial(with_markup, language),
+        icon=icon,
+        asset=assets.url,
+        key_groups=keys.GROUPS,
+        languages=LANGUAGES,
+    )
+    return made
+
+
+@lru_cache
+def template(name: str, language: str) -> Template:
+    """A compiled template."""
+    return environment(language).get_template(name)
+
+
+@lru_cache
+def icon(name: str, label: str = "") -> Markup:
+    """An icon of the sprite; hidden from screen readers unless it has a label."""
+    said = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
+    use = f"{assets.url('vendor/icons.svg')}#{name}"
+    return Markup(f'<svg class="i" {said}><use href="{use}"/></svg>')  # noqa: S704 - names are our own, the label is escaped
+
+
+def with_markup(language: str, text: str, **slots: Any) -> Markup:
+    """A translated text whose slots may be markup; what is not is escaped, and so is the text."""
+    safe = {name: escape(value) for name, value in slots.items()}
+    return Markup(str(escape(translate(language, text)))).format(**safe)  # noqa: S704 - escaped just now
+
+
+def render(name: str, shell: Shell, page: object, status: int = 200) -> HTMLResponse:
+    """A whole page or a partial."""
+    text = template(name, shell.language).render(shell=shell, page=page)
+    return HTMLResponse(text, status_code=status, headers=dict(_HEADERS))
+
+
+def render_text(name: str, language: str, **context: Any) -> Markup:
+    """A piece of markup outside any page."""
+    return Markup(template(name, language or DEFAULT).render(**context))  # noqa: S704 - templates escape
+
+
+# Pages hold what only their reader may see; going back after signing out must not show them.
+_HEADERS = {"Cache-Control": "no-store, private", "Vary": "Cookie, Accept-Language"}
