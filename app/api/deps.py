@@ -143,7 +143,11 @@ def authenticate(session: Session, request: Request) -> Identity | None:
 def _wrap(endpoint: Any, access: Access) -> Any:
     signature = inspect.signature(endpoint, eval_str=True)
     parameters: list[inspect.Parameter] = []
+    own: list[str] = []  # where the endpoint takes the request itself: FastAPI fills one such parameter only
     for parameter in signature.parameters.values():
+        if parameter.annotation is Request:
+            own.append(parameter.name)
+            continue
         kind = _injected(parameter.annotation)
         if kind is None:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
@@ -155,15 +159,24 @@ def _wrap(endpoint: Any, access: Access) -> Any:
             )
         elif kind == Injected.CLAIM:
             continue
-    parameters.append(inspect.Parameter("berth_request", inspect.Parameter.KEYWORD_ONLY, annotation=Request))
+    # FastAPI fills in one request only: the endpoint's own, where it takes one.
+    own_request = next((p.name for p in signature.parameters.values() if p.annotation is Request), None)
+    if own_request is None:
+        parameters.append(inspect.Parameter("berth_request", inspect.Parameter.KEYWORD_ONLY, annotation=Request))
     opener = _opener(access)
     is_async = inspect.iscoroutinefunction(endpoint)
     if is_async and opener is not _no_session:
         raise TypeError(f"{endpoint.__name__}: an async endpoint holds no session")
 
-    def call(berth_request: Request, **arguments: Any) -> Any:
+    def request_of(arguments: dict[str, Any]) -> Request:
+        found: Request = arguments[own_request] if own_request else arguments.pop("berth_request")
+        return found
+
+    def call(**arguments: Any) -> Any:
+        berth_request = request_of(arguments)
         if access.action is None and berth_request.method not in sessions.SAFE_METHODS:
             sessions.check_not_cross_site(berth_request.headers)
+        arguments |= dict.fromkeys(own, berth_request)
         if opener is _no_session:
             _prepare(access, berth_request, arguments)
             return endpoint(**arguments)
@@ -173,7 +186,9 @@ def _wrap(endpoint: Any, access: Access) -> Any:
                 return endpoint(**arguments)
             return idempotent.answer(session, claim, lambda: endpoint(**arguments))
 
-    async def call_async(berth_request: Request, **arguments: Any) -> Any:
+    async def call_async(**arguments: Any) -> Any:
+        berth_request = request_of(arguments)
+        arguments |= dict.fromkeys(own, berth_request)
         await anyio.to_thread.run_sync(_prepare, access, berth_request, arguments)
         return await endpoint(**arguments)
 
