@@ -180,13 +180,13 @@ class LocalCluster:
     def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
         """Raises ClusterUnavailable while the attempt lives."""
         folder = self._folder(run_id, attempt)
-        if Path(folder.path).exists():
-            Path(folder.tombstone).touch(mode=0o600)  # first: from now on it cannot begin again
-            with folder.exclusive(patience=0.1) as lock:
-                if lock is None and Path(folder.path).exists():
-                    raise ClusterUnavailable(f"{run_id} attempt {attempt} is still running", retry_after=1.0)
-                self._reap(folder)
-                _remove(Path(folder.path))
+        with folder.exclusive(patience=0.1) as lock:
+            if lock is None and Path(folder.path).exists():
+                raise ClusterUnavailable(f"{run_id} attempt {attempt} is still running", retry_after=1.0)
+            if lock is not None:
+                Path(folder.tombstone).touch(mode=0o600)  # a wrapper that waits for the lock looks for it
+                if not self._reap(folder):
+                    raise ClusterUnavailable(f"{run_id} attempt {attempt} cannot be ended", retry_after=1.0)
         if last:
             _remove(Path(folder.path).parent)
         self._ends.pop(folder.path, None)
@@ -287,28 +287,34 @@ class LocalCluster:
     def _reap(self, folder: Folder) -> bool:
         """Writes the end of an attempt whose lock we hold, after ending what is left of it.
 
-        One that never began is left alone, unless it was asked to stop. Whether it is over now.
+        One that never began is left alone, unless it was asked to stop. Whether it is over now. What was
+        cleaned up before (a late `start` may have made it again) is removed.
         """
-        if folder.exists("exit.json"):
-            return True
-        plan = folder.read("plan.json")
-        run_id = plan["run_id"] if plan else ""
-        if not end_remains(folder.read("setup.json"), None, run_id):
-            return False
+        is_removed = Path(folder.tombstone).exists()
+        is_over = folder.exists("exit.json") or self._end(folder, is_removed)
+        if is_removed and is_over:
+            _remove(Path(folder.path))
+        return is_over
+
+    def _end(self, folder: Folder, is_unwanted: bool) -> bool:
+        run_id = (folder.read("plan.json") or {}).get("run_id", "")
+        made = folder.read("group.json")
+        group = Group(made["version"], made["folders"]) if made else None
         started = folder.read("started.json")
-        if started is None:
-            if folder.exists("stop"):
-                finish_unstarted(folder, "stopped")
-            return folder.exists("exit.json")
-        group = Group(*started["group"]) if started["group"] else None
-        if not end_remains(started, group, run_id):
+        if started is None and not folder.exists("stop") and not is_unwanted:
             return False
+        for identity in (folder.read("setup.json"), started):
+            if not end_remains(identity, group, run_id):
+                return False
         used = group.cpu_seconds() if group is not None else None
         if group is not None:
             group.remove()
-        message = "Its processes vanished without leaving an exit code."
-        end = make_end("lost", message, started_at=started["started_at"], cpu_seconds=used)
-        folder.write("exit.json", end, durable=True)
+        if started is None:
+            finish_unstarted(folder, "stopped")
+        else:
+            message = "Its processes vanished without leaving an exit code."
+            end = make_end("lost", message, started_at=started["started_at"], cpu_seconds=used)
+            folder.write("exit.json", end, durable=True)
         send_hint(str(self._local))
         return True
 

@@ -7,6 +7,7 @@ a link of the archive, and no link leads outside.
 
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
@@ -60,13 +61,19 @@ def check_archive(source: IO[bytes], limits: ArchiveLimits) -> ArchiveFacts:
 
 def read_archive(source: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry]:
     """The entries in order, each one checked against all before it. Raises ArchiveRefused."""
+    with refusing_damage(), tarfile.open(fileobj=source, mode="r|gz", tarinfo=_Member) as tar:
+        rules = _Rules(limits)
+        while member := tar.next():
+            if entry := rules.accept(member):
+                yield entry._replace(content=tar.extractfile(member) if entry.kind == "file" else None)
+            tar.members.clear()  # type: ignore[attr-defined]  # it would grow to a list of all
+
+
+@contextmanager
+def refusing_damage() -> Iterator[None]:
+    """Turns what reading a damaged archive raises into ArchiveRefused; also for reading an entry's content."""
     try:
-        with tarfile.open(fileobj=source, mode="r|gz", tarinfo=_Member) as tar:
-            rules = _Rules(limits)
-            while member := tar.next():
-                if entry := rules.accept(member):
-                    yield entry._replace(content=tar.extractfile(member) if entry.kind == "file" else None)
-                tar.members.clear()  # type: ignore[attr-defined]  # it would grow to a list of all
+        yield
     except (tarfile.TarError, EOFError, ValueError, RecursionError, OverflowError) as error:
         raise ArchiveRefused(f"the archive is damaged: {error}") from error
 

@@ -25,7 +25,9 @@ class TestContract:
         replica = world.run(plan)
         assert (replica.phase, replica.exit_code, replica.cause, replica.first_error) == ("ended", 0, None, None)
         assert ("o", "hello") in world.log(plan)
-        assert replica.started_at and replica.finished_at and replica.started_at <= replica.finished_at
+        assert replica.started_at
+        assert replica.finished_at
+        assert replica.started_at <= replica.finished_at
         assert replica.usage["cpu_seconds"] > 0
         assert replica.usage["max_rss_bytes"] > 1 << 20
 
@@ -112,7 +114,8 @@ class TestContract:
     def test_the_time_limit(self, world: World) -> None:
         replica = world.run(world.plan(SLEEP, timeout_seconds=1))
         assert replica.cause == "timed_out"
-        assert replica.finished_at and replica.started_at
+        assert replica.finished_at
+        assert replica.started_at
         assert 0.9 < replica.finished_at - replica.started_at < 4
 
     def test_a_program_that_is_not_there(self, world: World) -> None:

@@ -130,7 +130,9 @@ class _Attempt:
         if self.options["cgroups"]:
             name = f"berth-{self.options['mark']}-{self.plan['run_id']}-{self.plan['attempt']}"
             try:
-                return _Limits(cgroups.create(name, cpu, memory), set())
+                group = cgroups.create(name, cpu, memory)
+                self.folder.write("group.json", {"version": group.version, "folders": group.folders})
+                return _Limits(group, set())
             except OSError as error:
                 self.capture.say(f"No control group ({error}): memory is watched, processors are assigned.")
         return _Limits(None, _choose_cores(-(-cpu // 1000), f"{self.options['local']}/cores"))
@@ -168,9 +170,7 @@ class _Attempt:
         )
 
     def _record(self, identity: dict[str, Any]) -> None:
-        group = self.limits.group
         started = {**identity, "started_at": self.started_at, "pgid": identity["pid"]}
-        started["group"] = [group.version, group.folders] if group else None
         self.folder.write("started.json", started)
 
     def _judge(self, ended: Ended, ooms: int) -> dict[str, Any]:

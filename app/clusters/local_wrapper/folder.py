@@ -3,6 +3,7 @@
 plan.json     what to run; written once (0600: it holds the run's token)
 wrapper.lock  held for its whole life by the one wrapper of the attempt; its text is the wrapper's identity
 setup.json    the process that prepares the folder (unpacking, building an environment), while there is one
+group.json    the control group, where one could be made
 started.json  the program's identity, written before it may begin: from then on it is never started again
 stop          a request to end, with the grace in seconds
 exit.json     how it ended. Nothing of the attempt is alive once it is there

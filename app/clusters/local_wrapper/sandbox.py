@@ -46,6 +46,7 @@ def confine(view: View) -> list[str]:
             argv += ["--ro-bind", path, path]
     for path in view.writable:
         argv += ["--bind", path, path]
+    argv += ["--remount-ro", view.home]  # what is written beside the program's own folders would be lost
     argv += ["--unshare-pid", "--unshare-ipc", "--new-session", "--die-with-parent", "--cap-drop", "ALL"]
     return [*argv, "--chdir", f"{view.attempt}/work"]
 

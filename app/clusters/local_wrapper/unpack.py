@@ -3,13 +3,13 @@
 import os
 from contextlib import suppress
 
-from app.domain.archives import ArchiveLimits, ArchiveRefused, read_archive
+from app.domain.archives import ArchiveLimits, ArchiveRefused, read_archive, refusing_damage
 
 
 def unpack(archive: str, target: str, limits: ArchiveLimits) -> None:
     """Writes the archive's entries below `target`. Raises ArchiveRefused or OSError."""
     made: set[tuple[str, ...]] = {()}
-    with open(archive, "rb") as source:
+    with refusing_damage(), open(archive, "rb") as source:
         for entry in read_archive(source, limits):
             path = "/".join((target, *entry.parts))
             folder = entry.parts if entry.kind == "folder" else entry.parts[:-1]
