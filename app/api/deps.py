@@ -159,21 +159,13 @@ def _wrap(endpoint: Any, access: Access) -> Any:
             )
         elif kind == Injected.CLAIM:
             continue
-    # FastAPI fills in one request only: the endpoint's own, where it takes one.
-    own_request = next((p.name for p in signature.parameters.values() if p.annotation is Request), None)
-    if own_request is None:
-        parameters.append(inspect.Parameter("berth_request", inspect.Parameter.KEYWORD_ONLY, annotation=Request))
+    parameters.append(inspect.Parameter("berth_request", inspect.Parameter.KEYWORD_ONLY, annotation=Request))
     opener = _opener(access)
     is_async = inspect.iscoroutinefunction(endpoint)
     if is_async and opener is not _no_session:
         raise TypeError(f"{endpoint.__name__}: an async endpoint holds no session")
 
-    def request_of(arguments: dict[str, Any]) -> Request:
-        found: Request = arguments[own_request] if own_request else arguments.pop("berth_request")
-        return found
-
-    def call(**arguments: Any) -> Any:
-        berth_request = request_of(arguments)
+    def call(berth_request: Request, **arguments: Any) -> Any:
         if access.action is None and berth_request.method not in sessions.SAFE_METHODS:
             sessions.check_not_cross_site(berth_request.headers)
         arguments |= dict.fromkeys(own, berth_request)
@@ -186,8 +178,7 @@ def _wrap(endpoint: Any, access: Access) -> Any:
                 return endpoint(**arguments)
             return idempotent.answer(session, claim, lambda: endpoint(**arguments))
 
-    async def call_async(**arguments: Any) -> Any:
-        berth_request = request_of(arguments)
+    async def call_async(berth_request: Request, **arguments: Any) -> Any:
         arguments |= dict.fromkeys(own, berth_request)
         await anyio.to_thread.run_sync(_prepare, access, berth_request, arguments)
         return await endpoint(**arguments)
