@@ -88,7 +88,7 @@ if (card && view) {
     if (times === 2) return `${number}  ${elapsed(before ? ms - before : 0)}`;
     return `${number}  ${clock(ms)}`;
   };
-  const kindOf = (line) => line.stream === "g" || line.stream === "gap" ? " gap" : line.stream === "b" || line.stream === "berth" ? " b"
+  const kindOf = (line) => line.stream === "gap" ? " gap" : line.stream === "berth" ? " b"
     : ERROR.test(line.text.slice(0, 2000).replace(SGR, "")) ? " e" : "";
   const draw = (line, before) => {
     const text = line.gap ? escape(fill(says.saysGap, line.gap)) : markup(line.text, says.saysMore);
@@ -253,17 +253,17 @@ if (card && view) {
   }
   function open() {
     if (stream || !isLive || document.hidden) return;
-    stream = new EventSource(url({ after: `${attempt}.${total}`, follow: "true" }));
+    stream = new EventSource(url({ after: `${attempt}.${total}` }));
     stream.onopen = () => tell("on");
     stream.onmessage = (event) => {
-      const item = JSON.parse(event.data), lines = Array.isArray(item) ? item : [item];
-      for (const one of lines) {
-        if (one.attempt !== undefined && one.attempt !== attempt) continue;
-        batch.push(read(one));
-      }
+      const item = JSON.parse(event.data);
+      if (item.attempt !== attempt) return;
+      batch.push(read(item));
       frame ||= requestAnimationFrame(append);
     };
-    stream.addEventListener("end", () => { close(); isLive = false; setFollow(false); append(); tell("done"); followButton?.remove(); });
+    stream.addEventListener("gap", stream.onmessage);
+    stream.addEventListener("end", () => { close(); append(); isLive = follow = false; tell("done"); followButton?.remove(); });
+    stream.addEventListener("closed", () => { close(); isLive = follow = false; tell("off"); });
     stream.onerror = () => { tell("off"); close(); timer = setTimeout(open, 1500 + Math.random() * 1500); };
   }
   function close() { stream?.close(); stream = null; clearTimeout(timer); }
@@ -287,8 +287,8 @@ if (card && view) {
     found = null;
     hits.textContent = "";
     if (text) {
-      const body = await fetchJson({ q: text, limit: 500 });
-      found = body.hits ?? body.items.map((item) => item.line);
+      const body = await fetchJson({ q: text, limit: 1 });
+      found = body.matches.lines;
     }
     await Promise.all([...loaded.keys()].map((k) => load(k, true)));
     if (text) jump(found, 1);
@@ -307,8 +307,8 @@ if (card && view) {
   field?.addEventListener("input", () => { if (!field.value && needle) { search(""); } });
   async function nextError(by) {
     if (!errors) {
-      const lists = await Promise.all(["error", "traceback", "exception"].map((q) => fetchJson({ q, limit: 500 })));
-      errors = [...new Set(lists.flatMap((body) => body.hits ?? body.items.map((item) => item.line)))].sort((a, b) => a - b);
+      const lists = await Promise.all(["error", "traceback", "exception"].map((q) => fetchJson({ q, limit: 1 })));
+      errors = [...new Set(lists.flatMap((body) => body.matches.lines))].sort((a, b) => a - b);
     }
     if (!errors.length) { hits.textContent = says.nohits; return; }
     const from = current ? current[0] : by > 0 ? 0 : total + 1;

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from app.errors import N_
 from app.i18n import translate
 from app.services import logs
 from app.services.logs import Line, Place
@@ -58,6 +59,7 @@ class LogView:
     later_url: str = ""
     attempts: list[AttemptChoice] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    is_small: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,15 @@ def build(row: Any, url: str, asked: Asked, language: str, zone: datetime.tzinfo
         replica=0,
         lines=lines,
         is_live=is_followed,
-        state=translate(language, "live, {number} lines" if is_followed else "{number} lines", number=counted),
+        state=translate(language, N_("live, {number} lines") if is_followed else N_("{number} lines"), number=counted),
         start_ms=_start(row, attempt),
         download_url=f"/api/v1/runs/{row.public_id}/logs?{urlencode({'attempt': attempt, 'download': 'plain'})}",
         download_name=f"{row.public_id}-{attempt}.log",
         plain_url=f"{url}?attempt={attempt}#log",
         empty=_empty(language, row, is_live),
         q=asked.q,
+        # A live log has its height from the start, so that what stands below it never moves.
+        is_small=lines < 24 and (not is_followed or row.state == "queued"),
     )
     made.attempts = [AttemptChoice(str(number), f"{url}?attempt={number}#log", number == attempt) for number in numbers]
     if asked.q and lines:

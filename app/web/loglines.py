@@ -44,7 +44,7 @@ def view(number: int, record: Record, language: str, zone: datetime.tzinfo) -> L
     """A line with its gutter: number and time of day."""
     if record.stream == "g":
         gap = read_gap(record.text)
-        told = translate(language, _GAP, lines=gap.lines, bytes=gap.bytes, why=gap.why)
+        told = translate(language, _GAP, lines=gap.lines, bytes=gap.bytes, why=shown(gap.why.encode()))
         return LineView(number, record.at_ms, gutter(number, record.at_ms, zone), " gap", escape(told))
     text = shown(record.text, colour=True)
     kind = " b" if record.stream == "b" else " e" if _ERROR.search(_SGR.sub("", text[:2000])) else ""

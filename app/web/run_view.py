@@ -315,7 +315,8 @@ def _facts(view: View, row: Any) -> list[Fact]:
     if row.exit_code is not None:
         made.append(Fact(view.say("Exit code"), str(row.exit_code)))
     made.append(Fact(view.say("Waited"), formats.span(waited, view.language)))
-    made.append(Fact(view.say("Ran"), formats.span(ran, view.language)))
+    if ran is not None:
+        made.append(Fact(view.say("Ran"), formats.span(ran, view.language)))
     made.append(Fact(view.say("Asks for"), resources(view.language, row)))
     usage = _usage(row)
     if usage.get("max_rss_bytes"):

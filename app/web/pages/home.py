@@ -87,7 +87,8 @@ def _list(visitor: Visitor) -> Response:
     rows = []
     for found in projects.list_projects(visitor.session, visitor.actor, None, _MOST):
         name = found["name"]
-        word = translate(visitor.language, ROLES[found["role"]])
+        role = ROLES[found["role"]]
+        word = translate(visitor.language, role)
         rows.append(ProjectRow(name, found["title"], f"/projects/{quote(name)}/runs", colour_of(name), word))
     shell.title = translate(visitor.language, "Projects")
     shell.crumbs = [Crumb(shell.title)]

@@ -1,0 +1,1 @@
+"""The catalogues of texts; see update.py."""
