@@ -42,7 +42,7 @@ class Place(NamedTuple):
         """From "3.1200", or from "1200" where the attempt is known. Raises Invalid at `pointer`."""
         first, dot, second = text.partition(".")
         parts = (first, second) if dot else (str(attempt or ""), first)
-        if not all(part.isascii() and part.isdigit() and len(part) <= 15 for part in parts):
+        if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in parts):
             raise Invalid([FieldError(pointer, N_('is a line such as 1200, or "<attempt>.<line>"'))])
         return cls(int(parts[0]), int(parts[1]))
 

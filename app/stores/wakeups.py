@@ -6,6 +6,7 @@ A wake-up is a hint. It may be lost while the connection is made anew, so whoeve
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -13,6 +14,8 @@ import psycopg
 from app.settings import get_settings
 
 log = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 30.0
 
 Callback = Callable[[], None]
 
@@ -26,12 +29,14 @@ class Wakeups:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        self._used = 0.0
 
     @contextlib.contextmanager
     def waiting(self, payload: str, callback: Callback) -> Iterator[None]:
         """Calls `callback` for each message with this payload for as long as the block runs."""
         with self._lock:
             self._waiting.setdefault(payload, []).append(callback)
+            self._used = time.monotonic()
             if self._thread is None or not self._thread.is_alive():
                 self._closing.clear()
                 self._thread = threading.Thread(target=self._listen, name=f"wakeups-{self._channel}", daemon=True)
@@ -62,9 +67,21 @@ class Wakeups:
                     while not self._closing.is_set():
                         for message in made.notifies(timeout=1.0):
                             self._call(message.payload)
+                        if self._is_idle():
+                            return
             except psycopg.Error as error:
                 log.warning("listening on %s was interrupted: %s", self._channel, error)
                 self._closing.wait(1.0)
+
+    def _is_idle(self) -> bool:
+        """Whether nobody has waited for a while; the connection is then given back."""
+        with self._lock:
+            if self._waiting:
+                self._used = time.monotonic()
+            elif time.monotonic() - self._used > _IDLE_SECONDS:
+                self._thread = None
+                return True
+            return False
 
     def _call(self, payload: str | None) -> None:
         with self._lock:
