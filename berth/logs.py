@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from berth.errors import BerthError, Unreachable
@@ -13,8 +12,7 @@ from berth.transport import Stream
 if TYPE_CHECKING:
     from berth.client import Client
 
-_PAGE = 500
-_STREAMS = {"o": "stdout", "e": "stderr", "b": "berth", "g": "gap"}
+_PAGE = 5000
 # The server says something at least this often on a quiet stream; longer silence is a dead connection.
 _SILENCE = 45.0
 _RECONNECTS = 60
@@ -51,17 +49,16 @@ def read_events(lines: Iterator[bytes]) -> Iterator[SentEvent]:
             last_id = value
 
 
-def read_line(data: Mapping[str, Any], attempt: int = 1, number: int = 0) -> LogLine:
-    """A line from the API's object; `attempt` and `number` where the object does not say."""
-    at = data.get("at", data.get("at_ms"))
-    stream = str(data.get("stream", "stdout"))
+def read_line(data: Mapping[str, Any]) -> LogLine:
+    """A line from the API's object."""
     return LogLine(
         text=str(data.get("text", "")),
-        line=int(data.get("line", data.get("number", number))),
-        attempt=int(data.get("attempt", attempt)),
+        line=int(data.get("line", 0)),
+        attempt=int(data.get("attempt", 1)),
         replica=int(data.get("replica", 0)),
-        stream=_STREAMS.get(stream, stream),
-        at=datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int | float) else read_time(at),
+        stream=str(data.get("stream", "stdout")),
+        at=read_time(data.get("at")),
+        gap=data.get("gap"),
     )
 
 
@@ -72,57 +69,49 @@ def read_logs(
     follow: bool = False,
     attempt: int | None = None,
     replica: int | None = None,
-    after: int | None = None,
+    after: int | str | None = None,
     tail: int | None = None,
     q: str | None = None,
 ) -> Iterator[LogLine]:
     """See `Runs.logs`."""
     path = client.path("runs", run_id, "logs")
-    query = {"attempt": attempt, "replica": replica, "q": q}
+    query = {"attempt": attempt, "replica": replica}
     position: tuple[int, int] | None = None
     if tail is not None:
-        lines, number = _tail(client, path, query, tail)
+        lines, newest = _tail(client, path, query, tail)
         yield from lines
-        if not follow:
-            return
-        position = (lines[-1].attempt, lines[-1].line) if lines else (number, 0)
+        position = (lines[-1].attempt, lines[-1].line) if lines else (newest, 0)
     if follow:
         yield from _follow(client, run_id, path, query, position, after)
-    else:
-        yield from _pages(client, path, query, after)
+    elif tail is None:
+        # A place that names its attempt goes on into the next one; a search stays in one attempt.
+        start = "1.0" if after is None and attempt is None and q is None else after
+        yield from _pages(client, path, {**query, "q": q}, start)
 
 
-def _pages(client: "Client", path: str, query: Mapping[str, Any], after: int | None) -> Iterator[LogLine]:
+def _pages(client: "Client", path: str, query: Mapping[str, Any], after: int | str | None) -> Iterator[LogLine]:
     while True:
         data = client.get(path, {**query, "after": after, "limit": _PAGE}).data
-        lines = _lines_of(data)
-        yield from lines
-        if not lines or not data.get("has_more", len(lines) == _PAGE):
+        yield from map(read_line, data["items"])
+        after = data.get("next")
+        if after is None:
             return
-        after = max(int(data.get("next") or 0), lines[-1].line)
 
 
 def _tail(client: "Client", path: str, query: Mapping[str, Any], count: int) -> tuple[list[LogLine], int]:
+    """The last lines, and the number of the attempt that they were looked for in."""
+    if count == 0:
+        data = client.get(path, {**query, "tail": 1}).data
+        return [], int(data["attempt"])
     lines: list[LogLine] = []
-    before: int | None = None
-    number = 1
-    while len(lines) < count:
-        wanted = min(_PAGE, count - len(lines))
-        data = client.get(path, {**query, "before": before or 2**53 - 1, "limit": wanted}).data
-        number = int(data.get("attempt") or number)
-        page = _lines_of(data)
-        if not page:
-            break
-        lines = page + lines
-        before = page[0].line
-        if before <= 1:
-            break
-    return lines[-count:], number
-
-
-def _lines_of(data: Mapping[str, Any]) -> list[LogLine]:
-    attempt = int(data.get("attempt") or 1)
-    return [read_line(item, attempt) for item in data.get("items", data.get("lines", []))]
+    place: dict[str, Any] = {"tail": min(count, _PAGE)}
+    while True:
+        data = client.get(path, {**query, **place}).data
+        lines = [*map(read_line, data["items"]), *lines]
+        left = count - len(lines)
+        if left <= 0 or not data["items"] or not data.get("has_before"):
+            return lines, int(data["attempt"])
+        place = {"attempt": data["attempt"], "before": lines[0].line, "limit": min(left, _PAGE)}
 
 
 def _follow(
@@ -131,7 +120,7 @@ def _follow(
     path: str,
     query: Mapping[str, Any],
     position: tuple[int, int] | None,
-    after: int | None,
+    after: int | str | None,
 ) -> Iterator[LogLine]:
     failures, has_ended = 0, False
     while True:
@@ -172,11 +161,7 @@ class _Ended(Exception):
 
 def _lines_until_end(stream: Stream) -> Iterator[LogLine]:
     for message in read_events(stream.lines()):
-        if message.event in ("end", "done", "close"):
+        if message.event == "end":
             raise _Ended
-        if message.event not in ("message", "line", "log") or not message.data:
-            continue
-        attempt, _, number = message.id.partition(".")
-        data = json.loads(message.data)
-        for item in data if isinstance(data, list) else [data]:
-            yield read_line(item, int(attempt or 1), int(number or 0))
+        if message.event in ("message", "gap") and message.data:
+            yield read_line(json.loads(message.data))

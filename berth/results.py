@@ -91,7 +91,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line: `stream` is stdout, stderr, berth (its own words) or gap (lines that were lost)."""
+    """One line: `stream` is stdout, stderr, berth (its own words) or gap.
+
+    A gap stands for lines that were lost; `gap` has their `lines` and `bytes`, and `why`.
+    """
 
     text: str = ""
     line: int = 0
@@ -99,6 +102,7 @@ class LogLine:
     replica: int = 0
     stream: str = "stdout"
     at: datetime | None = None
+    gap: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

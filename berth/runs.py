@@ -163,14 +163,15 @@ class Runs:
         follow: bool = False,
         attempt: int | None = None,
         replica: int | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         tail: int | None = None,
         q: str | None = None,
     ) -> Iterator[LogLine]:
         """The lines, in order and each once; with `follow` until the run has ended, through broken connections.
 
-        `attempt` is one attempt, by default the newest (following goes on with the next one); `after` a line
-        number, `tail` the last so many lines, `q` a text that lines must contain.
+        `attempt` is one attempt, by default all, one after the other; `after` a line number of it (of the newest
+        by default) or "<attempt>.<line>"; `tail` the last so many lines of one attempt; `q` a text that lines of
+        one attempt must contain, when not following.
         """
         return read_logs(
             self._client, run_id, follow=follow, attempt=attempt, replica=replica, after=after, tail=tail, q=q

@@ -17,15 +17,15 @@ from berth.errors import InvalidInput, WaitTimeout
 if TYPE_CHECKING:
     from berth.results import LogLine
 
-_FIELDS = ("line", "attempt", "replica", "stream", "at", "text")
+_FIELDS = ("line", "attempt", "replica", "stream", "at", "text", "gap")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
     parser.add_argument("-f", "--follow", action="store_true", help="until the run has ended; Ctrl-C leaves it running")
-    parser.add_argument("--attempt", type=int, metavar="N", help="of this attempt; by default the newest")
+    parser.add_argument("--attempt", type=int, metavar="N", help="only this attempt; by default all")
     parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
-    parser.add_argument("--since", type=int, metavar="LINE", help="only what comes after this line number")
+    parser.add_argument("--since", metavar="LINE", help="only what comes after this line, such as 1200 or 2.1200")
     parser.add_argument("--grep", metavar="REGEX", help="only lines in which this is found")
     parser.add_argument("--timestamps", action="store_true", help="with the time of each line")
     parser.add_argument("--propagate", action="store_true", help="with -f: exit with the run's own exit code")
@@ -35,8 +35,10 @@ def _logs(shell: Shell) -> int:
     options = shell.options
     if options.tail is not None and options.since is not None:
         raise InvalidInput("--tail and --since exclude each other")
-    if (options.tail or 0) < 0 or (options.since or 0) < 0:
-        raise InvalidInput("--tail and --since take a number from 0")
+    if options.tail is not None and options.tail < 0:
+        raise InvalidInput("--tail takes a number from 0")
+    if options.since is not None and not re.fullmatch(r"\d{1,9}(\.\d{1,12})?", options.since):
+        raise InvalidInput("--since takes a line number, such as 1200, or 2.1200 in attempt 2")
     run_id = shell.run_id(options.run)
     printer = _printer(shell)
     if not options.follow:
@@ -48,13 +50,12 @@ def _logs(shell: Shell) -> int:
             run_id, follow=True, attempt=options.attempt, after=options.since, tail=options.tail
         ):
             printer(line)
-        run = shell.client.runs.wait(run_id, timeout=30)
+        run = shell.client.runs.get(run_id)
     except KeyboardInterrupt:
         leave(shell, run_id)
         return Exit.INTERRUPTED
-    except WaitTimeout:  # one attempt was followed, and the run goes on with another
-        return Exit.OK
-    return result_of(shell, run, options.propagate)
+    # The attempt that was followed may have ended while the run goes on with another.
+    return result_of(shell, run, options.propagate) if run.is_finished else Exit.OK
 
 
 def follow_until_end(shell: Shell, run_id: str, timeout: str | None = None) -> None:
@@ -101,11 +102,10 @@ def _printer(shell: Shell) -> "Callable[[LogLine], None]":
             at = line.at.isoformat().replace("+00:00", "Z") if line.at else None
             out.stream({**{name: getattr(line, name) for name in _FIELDS}, "at": at})
             return
-        text = line.text
-        if out.is_terminal:
-            text = coloured(text) if out.has_colour else plain(text)
-        if line.stream == "gap":
-            text = out.paint(f"… {text} lines and bytes are missing here", "yellow")
+        text = coloured(line.text) if out.has_colour else plain(line.text, keep_lines=True)
+        if line.gap is not None:
+            gap = f"{line.gap.get('lines')} lines ({line.gap.get('bytes')} bytes) are missing: {line.gap.get('why')}"
+            text = out.paint(f"--- gap: {plain(gap)} ---", "yellow")
         elif line.stream == "berth":
             text = out.paint(text, "dim")
         stamp = f"{line.at.isoformat(timespec='milliseconds').replace('+00:00', 'Z')} " if has_times and line.at else ""
@@ -121,6 +121,6 @@ LOGS = Command(
     "berth run logs -f @last --grep 'loss'",
     _arguments,
     _FIELDS,
-    description="Prints the log: exactly the program's lines where stdout is no terminal. --json prints one "
-    "object a line.\nFollowing survives restarts of the server: no line is lost or comes twice.",
+    description="Prints the log, without colours where stdout is no terminal. --json prints one object a line."
+    "\nFollowing survives restarts of the server: no line is lost or comes twice.",
 )

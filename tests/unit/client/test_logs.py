@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,15 @@ RUN_ID = "r-7f3k2m9qwa"
 
 
 def sent(attempt: int, line: int) -> list[bytes]:
-    data = json.dumps({"line": line, "stream": "stdout", "text": f"{attempt}/{line}", "at": "2026-11-22T10:00:00Z"})
+    data = json.dumps(
+        {
+            "line": line,
+            "attempt": attempt,
+            "stream": "stdout",
+            "text": f"{attempt}/{line}",
+            "at": "2026-11-22T10:00:00Z",
+        }
+    )
     return [f"id: {attempt}.{line}".encode(), f"data: {data}".encode(), b""]
 
 
@@ -76,12 +85,32 @@ def test_events_as_the_standard_has_them() -> None:
     ]
 
 
-def test_pages_are_read_one_after_the_other() -> None:
-    def answer(asked: Asked) -> Answer:
-        after = int(asked.target.split("after=")[1].split("&")[0]) if "after=" in asked.target else 0
-        items = [{"line": line, "text": str(line), "stream": "e"} for line in range(after + 1, min(after + 501, 1201))]
-        return ok({"items": items, "attempt": 2, "has_more": after + 500 < 1200})
+def page(first: int, last: int, **more: Any) -> Answer:
+    items = [{"line": line, "attempt": 2, "text": str(line), "stream": "stderr"} for line in range(first, last + 1)]
+    return ok({"items": items, "attempt": 2, "next": None, "has_before": False} | more)
 
-    lines = list(client_of(FakeTransport(answer=answer)).runs.logs(RUN_ID))
-    assert [line.line for line in lines] == list(range(1, 1201))
+
+def test_pages_are_read_one_after_the_other() -> None:
+    transport = FakeTransport(page(1, 5000, next="2.5000"), page(5001, 5200))
+    lines = list(client_of(transport).runs.logs(RUN_ID))
+    assert [line.line for line in lines] == list(range(1, 5201))
     assert lines[0] == LogLine(text="1", line=1, attempt=2, stream="stderr")
+    assert ["after=1.0" in transport.asked[0].target, "after=2.5000" in transport.asked[1].target] == [True, True]
+
+
+def test_a_long_tail_is_read_backwards_and_then_followed() -> None:
+    stream = FakeStream([*sent(2, 9001), b"event: end", b"data: {}", b""])
+    transport = FakeTransport(page(4001, 9000, has_before=True), page(3001, 4000, has_before=True), stream)
+    lines = list(client_of(transport).runs.logs(RUN_ID, tail=6000, follow=True))
+    assert [line.line for line in lines] == list(range(3001, 9002))
+    assert "before=4001" in transport.asked[1].target
+    assert "limit=1000" in transport.asked[1].target
+    assert transport.asked[2].headers["Last-Event-ID"] == "2.9000"
+
+
+def test_a_gap_is_a_line_of_its_own() -> None:
+    gap = {"line": 2, "attempt": 1, "stream": "gap", "text": "7 90", "gap": {"lines": 7, "bytes": 90, "why": "cap"}}
+    told = [b"id: 1.2", b"event: gap", f"data: {json.dumps(gap)}".encode(), b""]
+    stream = FakeStream([*sent(1, 1), *told, *sent(1, 3), b"event: end", b"data: {}", b""])
+    lines = list(client_of(FakeTransport(stream)).runs.logs(RUN_ID, follow=True))
+    assert [(line.line, line.gap and line.gap["lines"]) for line in lines] == [(1, None), (2, 7), (3, None)]
