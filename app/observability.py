@@ -25,11 +25,41 @@ SECONDS = Histogram(
 )
 SIGN_INS = Counter("berth_sign_ins", "Attempts to sign in by result.", ["result"])
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _requests: dict[tuple[str, str, int], Any] = {}
 _seconds: dict[str, Any] = {}
 
 log = structlog.get_logger(__name__)
 SLOW_SECONDS = 1.0
+
+
+_context: dict[str, str] = {}
+
+
+def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.update(_context)
+    for name, variable in (("request_id", request_id), ("run", run_id)):
+        value = variable.get()
+        if value is not None:
+            event.setdefault(name, value)
+    return event
+
+
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _add_context,
+]
+# From the start through the standard library, without the values of local variables in tracebacks, which
+# structlog's own default would print: there are passwords among them.
+structlog.configure(
+    processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
 
 
 def configure_logging(process: str, *, level: str = "INFO", json_lines: bool | None = None) -> None:
@@ -38,19 +68,20 @@ def configure_logging(process: str, *, level: str = "INFO", json_lines: bool | N
     `process` is in every record. JSON unless stderr is a terminal, or as `json_lines` says.
     """
     as_json = not sys.stderr.isatty() if json_lines is None else json_lines
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_context(process),
-    ]
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(
+            # Without the values of variables, among which there may be secrets.
+            exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    _context["process"] = process
     last = [structlog.processors.format_exc_info, renderer] if as_json else [renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=_SHARED,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
@@ -61,22 +92,12 @@ def configure_logging(process: str, *, level: str = "INFO", json_lines: bool | N
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = name != "uvicorn.access"  # requests are counted; slow and failed ones are logged here
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
 
 
 def count_request(scope: Mapping[str, Any], status: int, seconds: float) -> None:
     """Counts one answer under its route's pattern, never under the path itself, which is unbounded."""
     route = getattr(scope.get("route"), "path", "") or "unknown"
-    method = scope["method"] if route != "unknown" else "any"
+    method = scope["method"] if scope["method"] in _METHODS else "other"
     key = (method, route, status)
     counter = _requests.get(key)
     if counter is None:
@@ -91,15 +112,3 @@ def count_request(scope: Mapping[str, Any], status: int, seconds: float) -> None
 def metrics() -> tuple[bytes, str]:
     """This process's counters in the Prometheus text format, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
-
-
-def _add_context(process: str) -> Any:
-    def add(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event["process"] = process
-        for name, variable in (("request_id", request_id), ("run", run_id)):
-            value = variable.get()
-            if value is not None:
-                event.setdefault(name, value)
-        return event
-
-    return add

