@@ -5,6 +5,7 @@ import itertools
 import uuid
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.access import Role
@@ -44,6 +45,13 @@ def make_token(session: Session, user: User, scope: str = "admin", **values: Any
     return token
 
 
+def token_id(session: Session, token: str) -> uuid.UUID:
+    """The key of a token's row."""
+    found = session.scalar(select(ApiToken.id).where(ApiToken.token_hash == identity.token_hash(token)))
+    assert found is not None
+    return found
+
+
 def make_session(session: Session, user: User, hours: float = 1) -> str:
     """A browser session's cookie value."""
     cookie, hashed, _ = identity.new_token("b")
@@ -81,10 +89,6 @@ def make_attempt(session: Session, run: Run, number: int = 1, **values: Any) -> 
     token, hashed, _ = identity.new_token(identity.RUN)
     row = {"run_id": run.id, "number": number, "state": "starting", "token_hash": hashed}
     return _added(session, Attempt(**(row | values))), token
-
-
-def unknown_id() -> uuid.UUID:
-    return uuid.uuid4()
 
 
 def _added(session: Session, row: Any) -> Any:

@@ -69,6 +69,7 @@ class Edge:
                 length = value
         request_id = _request_id(given_id)
         scope["berth.request_id"] = request_id
+        observability.request_id.set(request_id)
         status = 0
 
         async def send_with_headers(message: Message) -> None:

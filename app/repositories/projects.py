@@ -3,17 +3,17 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import Select, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from app.domain.access import Actor
 from app.models import Membership, Project
 
 
-def visible_to(actor: Actor) -> Select[Any]:
+def visible_to(actor: Actor) -> Any:
     """Projects that the actor may see, with its role in each."""
     columns = (Project.name, Project.title, Project.version, Project.created_at)
-    statement: Select[Any]
+    statement: Any
     if actor.is_admin:
         statement = select(*columns, literal("owner").label("role"))
     else:

@@ -1,0 +1,178 @@
+"""Every route against everybody: the table says what each gets, and a route without a row fails.
+
+Whoever adds a route adds its row. Nothing here is derived from the permission table in the code.
+"""
+
+import uuid
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.routing import Route as AnyRoute
+
+from app import db
+from app.api.routing import PREFIX, Route
+from app.domain.access import Role
+from tests import factories
+from tests.api.client import Api
+from tests.api.conftest import World
+
+# reader: the owner with a token of scope read. narrow: the owner of two projects with a token for `theirs` only.
+# job: the token of a run of `ours`. Least rights first, so that nobody's success disturbs the next one's test.
+WHO = ["nobody", "job", "stranger", "narrow", "viewer", "reader", "robot", "editor", "owner", "admin"]
+
+#                                                          nob job str nar vie rea rob edi own adm
+TABLE = {
+    "GET /session": "                                      401 404 200 200 200 200 200 200 200 200",
+    "POST /session": "                                     401 401 401 401 401 401 401 401 401 401",
+    "DELETE /session": "                                   401 404 204 204 204 204 204 204 204 204",
+    "POST /setup": "                                       404 404 404 404 404 404 404 404 404 404",
+    "POST /invitations:accept": "                          404 404 404 404 404 404 404 404 404 404",
+    "POST /terminal-logins": "                             201 201 201 201 201 201 201 201 201 201",
+    "POST /terminal-logins:poll": "                        404 404 404 404 404 404 404 404 404 404",
+    "PUT /me/password": "                                  401 404 422 403 422 403 403 422 422 422",
+    "PATCH /me": "                                         401 404 200 403 200 403 403 200 200 200",
+    "GET /tokens": "                                       401 404 200 200 200 200 200 200 200 200",
+    "POST /tokens": "                                      401 404 201 403 201 403 403 201 201 201",
+    "DELETE /tokens/{token}": "                            401 404 204 403 204 403 204 204 204 204",
+    "GET /users": "                                        401 404 403 403 403 403 403 403 403 200",
+    "POST /users": "                                       401 404 403 403 403 403 403 403 403 201",
+    "GET /users/{user}": "                                 401 404 403 403 403 403 403 403 403 200",
+    "PATCH /users/{user}": "                               401 404 403 403 403 403 403 403 403 200",
+    "POST /users/{user}:reset-password": "                 401 404 403 403 403 403 403 403 403 200",
+    "GET /projects": "                                     401 404 200 200 200 200 200 200 200 200",
+    "POST /projects": "                                    401 404 403 403 403 403 403 403 403 201",
+    "GET /projects/{project}": "                           401 404 404 404 200 200 200 200 200 200",
+    "PATCH /projects/{project}": "                         401 404 404 404 403 403 403 403 200 200",
+    "GET /projects/{project}/members": "                   401 404 404 404 200 200 200 200 200 200",
+    "PUT /projects/{project}/members/{user}": "            401 404 404 404 403 403 403 403 200 200",
+    "DELETE /projects/{project}/members/{user}": "         401 404 404 404 403 403 403 403 204 204",
+    "GET /projects/{project}/service-accounts": "          401 404 404 404 200 200 200 200 200 200",
+    "POST /projects/{project}/service-accounts": "         401 404 404 404 403 403 403 403 201 201",
+    "PATCH /projects/{project}/service-accounts/{account}": "401 404 404 404 403 403 403 403 200 200",
+    "GET /projects/{project}/service-accounts/{account}/tokens": "401 404 404 404 403 403 403 403 200 200",
+    "POST /projects/{project}/service-accounts/{account}/tokens": "401 404 404 404 403 403 403 403 201 201",
+    "DELETE /projects/{project}/service-accounts/{account}/tokens/{token}": (
+        "                                                  401 404 404 404 403 403 403 403 204 204"
+    ),
+    "GET /audit": "                                        401 404 403 403 403 403 403 403 403 200",
+    "GET /projects/{project}/audit": "                     401 404 404 404 403 200 403 403 200 200",
+}
+
+PASSWORD = "a long sentence"
+# Bodies that would be accepted; {who} is replaced.
+BODIES: dict[str, Any] = {
+    "POST /session": {"name": "nobody-{who}", "password": PASSWORD},
+    "POST /setup": {"key": "wrong", "name": "x-{who}", "password": PASSWORD},
+    "POST /invitations:accept": {"key": "wrong", "password": PASSWORD},
+    "POST /terminal-logins": {},
+    "POST /terminal-logins:poll": {"device_code": "wrong-{who}"},
+    "PUT /me/password": {"old": "not the password", "new": PASSWORD},
+    "PATCH /me": {"display_name": "x"},
+    "POST /tokens": {"name": "x", "scope": "read"},
+    "POST /users": {"name": "x-{who}"},
+    "PATCH /users/{user}": {"display_name": "x"},
+    "POST /projects": {"name": "x-{who}"},
+    "PATCH /projects/{project}": {"title": "x-{who}"},
+    "PUT /projects/{project}/members/{user}": {"role": "editor"},
+    "POST /projects/{project}/service-accounts": {"name": "x-{who}", "role": "viewer"},
+    "PATCH /projects/{project}/service-accounts/{account}": {"role": "viewer"},
+    "POST /projects/{project}/service-accounts/{account}/tokens": {"name": "x", "scope": "read"},
+}
+
+
+def routes_of(app: FastAPI) -> list[str]:
+    """Every method and path of the API, as the table names them."""
+    found = []
+    for route in app.router.routes:
+        if isinstance(route, AnyRoute) and route.path.startswith(PREFIX) and route.include_in_schema:
+            methods = (route.methods or set()) - ({"HEAD"} if "GET" in (route.methods or ()) else set())
+            found += [f"{method} {route.path.removeprefix(PREFIX)}" for method in sorted(methods)]
+    return found
+
+
+def test_every_route_states_its_action(api: Api) -> None:
+    for route in api.app.router.routes:
+        if getattr(route, "path", "").startswith(PREFIX) and getattr(route, "include_in_schema", False):
+            assert isinstance(route, Route), route
+            assert route.access.action is not None or route.access.why_public, route.path
+            assert (route.openapi_extra or {})["x-berth-action"]
+
+
+def test_every_route_has_a_row_and_every_row_a_route(api: Api) -> None:
+    routes = routes_of(api.app)
+    assert len(routes) == len(set(routes))
+    assert sorted(set(routes) - set(TABLE)) == [], "routes without a row"
+    assert sorted(set(TABLE) - set(routes)) == [], "rows without a route"
+
+
+@pytest.mark.parametrize("route", TABLE)
+def test_everybody(world: World, route: str) -> None:
+    expected = dict(zip(WHO, (int(status) for status in TABLE[route].split()), strict=True))
+    tokens = more_tokens(world)
+    got = {}
+    for who in WHO:
+        method, path = route.split(" ", 1)
+        body = BODIES.get(route)
+        if body is not None:
+            body = {key: value.replace("{who}", who) for key, value in body.items()}
+        headers = {"if-match": "*"} if method == "PATCH" else {}
+        client = world.api.client(tokens.get(who), address=f"10.0.0.{WHO.index(who)}")
+        path = path.format(**values(world, who, path))
+        answer = client.request(method, path, json=body, headers=headers)
+        got[who] = answer.status_code
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+    assert got == expected
+
+
+def more_tokens(world: World) -> dict[str, str]:
+    """Tokens of everybody in the table."""
+    with db.unit_of_work() as session:
+        owner = world.users["owner"]
+        both = factories.make_member(session, world.ours, Role.OWNER)
+        factories.make_member(session, world.theirs, Role.OWNER, both)
+        run = factories.make_run(session, world.ours, owner, state="running")
+        _, job = factories.make_attempt(session, run, state="running")
+        return world.tokens | {
+            "reader": factories.make_token(session, owner, "read"),
+            "narrow": factories.make_token(session, both, project_id=world.theirs.id),
+            "job": job,
+        }
+
+
+def values(world: World, who: str, path: str) -> dict[str, str]:
+    """Path values that exist, made anew for each: a person, a service account, and a token to revoke."""
+    with db.unit_of_work() as session:
+        person = factories.make_member(session, world.ours, Role.VIEWER)
+        account = factories.make_service_account(session, world.ours, Role.VIEWER)
+        owner = account if "{account}" in path else world.users.get(who, person)
+        secret = factories.make_token(session, owner)
+        token = factories.token_id(session, secret)
+        run = factories.make_run(session, world.ours, world.users["editor"])
+    return {
+        "project": "ours",
+        "user": person.name,
+        "account": account.name,
+        "token": str(token),
+        "run": run.public_id,
+    }
+
+
+@pytest.mark.parametrize("who", ["stranger", "viewer", "narrow"])
+def test_anothers_project_answers_as_one_that_does_not_exist(world: World, who: str) -> None:
+    client = world.api.client(more_tokens(world)[who])
+    hidden, absent = ("ours", "absent") if who != "viewer" else ("theirs", "absent")
+    for suffix in ("", "/members", "/audit", "/service-accounts", "/service-accounts/robot/tokens"):
+        answers = [client.get(f"/projects/{name}{suffix}") for name in (hidden, absent)]
+        bodies = [answer.json() | {"trace_id": ""} for answer in answers]
+        assert bodies[0] == bodies[1]
+        assert [answer.status_code for answer in answers] == [404, 404]
+
+
+def test_anothers_token_cannot_be_revoked(world: World) -> None:
+    with db.unit_of_work() as session:
+        token = factories.token_id(session, world.tokens["stranger"])
+    answers = [world.as_("owner").delete(f"/tokens/{key}") for key in (token, uuid.uuid4())]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert world.as_("stranger").get("/session").status_code == 200
