@@ -6,10 +6,13 @@ place while a read is under way get the same bytes, so fifty viewers of one log 
 
 import asyncio
 import json
+import signal
+import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 import anyio.to_thread
 from sqlalchemy import text
@@ -21,6 +24,8 @@ from app.repositories.logs import CHANNEL
 from app.services import logs
 from app.services.logs import Line, Place
 from app.stores.wakeups import Wakeups
+
+Handler = Callable[[int, FrameType | None], object]
 
 BATCH = 500
 POLL_SECONDS = 1.0
@@ -40,10 +45,16 @@ class Piece:
 
 
 class LogFeed:
-    """Reads that streams share. One for each event loop."""
+    """Reads that streams share. One for each event loop; make it in the loop.
+
+    `is_closing`: the process was asked to end, so streams end too, and their readers go on elsewhere.
+    """
 
     def __init__(self) -> None:
+        self.is_closing = False
+        self._events: set[asyncio.Event] = set()
         self._wakeups = Wakeups(CHANNEL)
+        self._watch_for_the_end()
         self._reads: dict[tuple[uuid.UUID, Place, int | None, int], asyncio.Task[Piece]] = {}
 
     @asynccontextmanager
@@ -63,8 +74,12 @@ class LogFeed:
             finally:
                 event.clear()
 
-        with self._wakeups.waiting(str(run_id), wake):
-            yield wait
+        self._events.add(event)
+        try:
+            with self._wakeups.waiting(str(run_id), wake):
+                yield wait
+        finally:
+            self._events.discard(event)
 
     async def read(self, run_id: uuid.UUID, place: Place, attempt: int | None, replica: int) -> Piece:
         """What follows `place`, in one attempt or in all."""
@@ -77,8 +92,32 @@ class LogFeed:
         return await asyncio.shield(task)
 
     def close(self) -> None:
-        """Ends the listening thread."""
+        """Ends the listening thread, and the streams when they wake."""
+        self._end_streams()
         self._wakeups.close()
+
+    def _watch_for_the_end(self) -> None:
+        # The server stops accepting at SIGTERM and then waits for open streams, which would last for hours: it
+        # tells applications only afterwards. So its handler is called through this one.
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            present = signal.getsignal(number)
+            if not callable(present):
+                continue
+
+            def handle(got: int, frame: FrameType | None, present: Handler = present) -> None:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(self._end_streams)
+                present(got, frame)
+
+            signal.signal(number, handle)
+
+    def _end_streams(self) -> None:
+        self.is_closing = True
+        for event in self._events:
+            event.set()
 
 
 def read_piece(run_id: uuid.UUID, place: Place, attempt: int | None, replica: int) -> Piece:

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from sqlalchemy import select
 
@@ -91,7 +92,7 @@ def _copy(file: OutputFile, key: str) -> tuple[int, str]:
 
 
 def _as_text(path: str) -> str:
-    """A path as text: bytes that are no UTF-8 become %XX."""
-    if path.isascii():
+    """A path as text fit for an address and a list: bytes that are no UTF-8 and unprintable signs become %XX."""
+    if path.isprintable():
         return path
-    return "".join(f"%{ord(sign) - 0xDC00:02X}" if 0xDC80 <= ord(sign) <= 0xDCFF else sign for sign in path)
+    return "".join(sign if sign.isprintable() else quote(os.fsencode(sign)) for sign in path)

@@ -277,7 +277,7 @@ async def _events(request: Request, asked: _Asked, place: Place) -> AsyncIterato
     sent = checked = time.monotonic()
     async with feed.waiting(run_id) as wait:
         yield b"retry: 1000\n\n"
-        while True:
+        while not feed.is_closing:
             piece = await feed.read(run_id, place, asked.attempt, asked.index)
             now = time.monotonic()
             if now - checked >= (RECHECK_SECONDS if piece.events else HEARTBEAT_SECONDS):
