@@ -114,9 +114,10 @@ def _seal_finished(sources: Iterable[LogSource], finished: Iterable[LogSource]) 
         if _guarded(_seal_open, source) and (source.run_id, source.attempt) not in unfinished:
             whole[source.run_id, source.attempt] = source
     for source in whole.values():
-        with unit_of_work() as session:  # refused while a replica has open chunks
-            if logs.mark_sealed(session, source.run_id, source.attempt):
-                queue.mark_due(session, source.run_id)
+        with unit_of_work() as session:
+            # The run's row before its attempt's: everybody locks them in this order.
+            queue.mark_due(session, source.run_id)
+            logs.mark_sealed(session, source.run_id, source.attempt)  # refused while a replica has open chunks
 
 
 def _guarded(step: Callable[[LogSource], None], source: LogSource) -> bool:
