@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from pydantic import ValidationError
 from app.settings import Settings
 from app.trial.child import MARKER
 from app.trial.embedded import Embedded, find
-from app.trial.postgres import SOCKET_NAME, run_prefix
+from app.trial.postgres import run_prefix
 from app.trial.prepare import describe
-from app.trial.processes import ProcessId, session_members, socket_folder
+from app.trial.processes import ProcessId, session_members
 from app.trial.state import read_record, running_record
 from app.trial.supervisor import is_served
 
@@ -55,11 +55,12 @@ class Installation:
 Check = Callable[[Installation], Finding]
 
 
-def main(*, as_json: bool = False) -> int:
-    """Prints all findings; 1 when something fails, else 0."""
+def main(*, fields: Sequence[str] | None = None) -> int:
+    """Prints all findings, as JSON with these fields where they are given; 1 when something fails, else 0."""
     findings = list(examine())
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    if fields is not None:
+        shown = [{name: asdict(finding)[name] for name in fields} for finding in findings]
+        print(json.dumps(shown, indent=2))
     else:
         width = max(len(finding.check) for finding in findings)
         for finding in findings:
@@ -83,16 +84,22 @@ def examine() -> Iterator[Finding]:
         return
     yield Finding("settings", OK, "all of BERTH_* can be used")
     home = settings.home.expanduser().absolute()
-    servers = None
-    with contextlib.suppress(OSError, RuntimeError):
-        servers = find(home, home / "processes") if (home / "secrets.json").exists() else None
-    installation = Installation(settings, home, running_record(home), servers)
+    installation = Installation(settings, home, running_record(home), servers_of(home))
     for check in CHECKS:
         try:
             yield check(installation)
         except Exception as error:  # a check that breaks is a finding too
             name = check.__name__.removeprefix("check_").replace("_", " ")
             yield Finding(name, FAIL, f"could not be checked: {error!r}", "please report this")
+
+
+def servers_of(home: Path) -> Embedded | None:
+    """The servers of a home that was started before; None for another, in which this would make folders."""
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        known = json.loads((home / "secrets.json").read_text())
+        if {"postgres_password", "valkey_password"} <= known.keys():
+            return find(home, home / "processes")
+    return None
 
 
 def check_python() -> Finding:
@@ -158,7 +165,8 @@ def check_locks(it: Installation) -> Finding:
 
 
 def check_sockets(it: Installation) -> Finding:
-    folder = socket_folder(it.home, it.home / "postgres", SOCKET_NAME) if it.home.exists() else it.home
+    servers = it.servers.postgres if it.servers else None
+    folder = servers.sockets if servers else it.home
     if folder == it.home or folder.is_relative_to(it.home):
         return Finding("sockets", OK, "fit into the home")
     return Finding("sockets", OK, f"the home's path is long; its sockets are in {folder}")
