@@ -3,7 +3,7 @@
 import datetime
 import itertools
 import uuid
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +13,7 @@ from app.domain.names import new_run_id
 from app.models import ApiToken, Attempt, Cluster, Membership, Pool, Project, Run, User, UserSession
 from app.services import identity
 
+Row = TypeVar("Row")
 _numbers = itertools.count(1)
 
 
@@ -91,7 +92,7 @@ def make_attempt(session: Session, run: Run, number: int = 1, **values: Any) -> 
     return _added(session, Attempt(**(row | values))), token
 
 
-def _added(session: Session, row: Any) -> Any:
+def _added(session: Session, row: Row) -> Row:
     session.add(row)
     session.flush()
     return row

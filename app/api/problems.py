@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy import exc as sa
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from app import i18n
 from app.api.validation import field_errors
@@ -120,7 +121,6 @@ _BY_STATUS: dict[int, type[AppError]] = {
     401: Unauthenticated,
     403: Forbidden,
     404: NotFound,
-    405: MethodNotAllowed,
     409: Conflict,
     413: BodyTooLarge,
     415: UnsupportedMediaType,
@@ -147,12 +147,27 @@ def as_app_error(request: Request, error: Exception) -> AppError:
     if isinstance(error, _UNAVAILABLE):
         log.warning("unavailable", path=request.url.path, error=repr(error)[:500])
         return Unavailable()
+    if isinstance(error, sa.DataError | psycopg.DataError):
+        # A value that Postgres cannot hold, such as NUL in a path or a query.
+        log.warning("refused by the database", path=request.url.path, error=repr(error)[:300])
+        return Invalid()
     status = getattr(error, "status_code", None)
+    if status == 405:
+        return MethodNotAllowed(method=request.method, allow=_methods_here(request))
     if isinstance(status, int) and status in _BY_STATUS:
-        return _BY_STATUS[status](method=request.method)
+        return _BY_STATUS[status]()
     error_id = uuid.uuid4().hex[:12]
     log.error("unexpected", error_id=error_id, method=request.method, path=request.url.path, exc_info=error)
     return Unexpected(error_id=error_id)
+
+
+def _methods_here(request: Request) -> list[str]:
+    """What is possible at this path, over all of its routes: Starlette's own answer knows one route only."""
+    methods: set[str] = set()
+    for route in request.app.router.routes:
+        if isinstance(route, Route) and route.path_regex.match(request.scope["path"]):
+            methods |= route.methods or set()
+    return sorted(methods)
 
 
 def language_of(request: Request) -> str:
@@ -189,6 +204,8 @@ def headers_of(error: AppError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.fields.get("allow", ()))
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="berth"'
     return headers

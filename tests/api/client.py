@@ -17,7 +17,10 @@ class AppTransport(httpx.BaseTransport):
         self.portal = portal
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self.portal.call(self._send, request.method, request.url, request.headers.raw, request.read())
+        answer: httpx.Response = self.portal.call(
+            self._send, request.method, request.url, request.headers.raw, request.read()
+        )
+        return answer
 
     async def _send(self, method: str, url: httpx.URL, headers: Any, body: bytes) -> httpx.Response:
         request = httpx.Request(method, url, headers=headers, content=body)

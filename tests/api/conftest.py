@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine
 
 from app import db
-from app.domain.access import Role
+from app.domain.access import Actor, Role
 from app.main import create_app
 from app.models import Project, User
-from app.services.identity import token_hash
+from app.services.identity import resolve_bearer, token_hash
 from app.services.sessions import csrf_token
 from tests import factories
 from tests.api.client import Api, serving
@@ -30,6 +30,11 @@ class World:
     def as_(self, who: str) -> httpx.Client:
         """admin, owner, editor, viewer, robot (a service account, editor), stranger (owner of theirs), nobody."""
         return self.api.client(self.tokens.get(who))
+
+    def actor(self, who: str) -> Actor:
+        """The actor that the token stands for."""
+        with db.read_session() as session:
+            return resolve_bearer(session, self.tokens[who]).actor
 
     def browser(self, who: str) -> httpx.Client:
         """Signed in by cookie, with the CSRF token that a page would send."""
