@@ -85,6 +85,7 @@ def environment(language: str) -> Environment:
         ngettext=partial(translate_plural, language),
         with_markup=partial(with_markup, language),
         icon=icon,
+        prose=prose,
         asset=assets.url,
         key_groups=keys.GROUPS,
         languages=LANGUAGES,
@@ -110,6 +111,13 @@ def with_markup(language: str, text: str, **slots: Any) -> Markup:
     """A translated text whose slots may be markup; what is not is escaped, and so is the text."""
     safe = {name: escape(value) for name, value in slots.items()}
     return Markup(str(escape(translate(language, text)))).format(**safe)  # noqa: S704 - escaped just now
+
+
+def prose(text: str) -> Markup:
+    """A text with what stands between backticks as code."""
+    parts = text.split("`")
+    made = [Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)]
+    return Markup("").join(made) if len(parts) % 2 else escape(text)
 
 
 def render(name: str, shell: Shell, page: object, status: int = 200) -> HTMLResponse:
