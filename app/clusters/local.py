@@ -11,6 +11,7 @@ import os
 import platform
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from app.clusters import local_facts, sdk_copy
+from app.clusters import local_facts, local_files, sdk_copy
 from app.clusters.base import (
     Capacity,
     ClusterRejected,
@@ -123,7 +124,7 @@ class LocalCluster:
         until = time.monotonic() + _STOP_PATIENCE
         while not self._settle(folder) and time.monotonic() < until:
             wrapper = processes.find(folder.read("wrapper.lock"))
-            if wrapper is not None and processes.send(wrapper, 10):  # SIGUSR1; without it, the file is seen in 1 s
+            if wrapper is not None and processes.send(wrapper, signal.SIGUSR1):
                 return
             time.sleep(0.005)
 
@@ -175,7 +176,7 @@ class LocalCluster:
 
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
         """Files whose names are not UTF-8 are left out: they could not be asked for."""
-        yield from _walk(self._folder(run_id, attempt).file("output"), "")
+        yield from local_files.walk(self._folder(run_id, attempt).file("output"))
 
     def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
         """Raises ClusterUnavailable while the attempt lives."""
@@ -188,7 +189,7 @@ class LocalCluster:
                 if not self._reap(folder):
                     raise ClusterUnavailable(f"{run_id} attempt {attempt} cannot be ended", retry_after=1.0)
         if last:
-            _remove(Path(folder.path).parent)
+            local_files.remove(Path(folder.path).parent)
         self._ends.pop(folder.path, None)
         self._prune()
 
@@ -293,7 +294,7 @@ class LocalCluster:
         is_removed = Path(folder.tombstone).exists()
         is_over = folder.exists("exit.json") or self._end(folder, is_removed)
         if is_removed and is_over:
-            _remove(Path(folder.path))
+            local_files.remove(Path(folder.path))
         return is_over
 
     def _end(self, folder: Folder, is_unwanted: bool) -> bool:
@@ -397,32 +398,3 @@ def _ended_replica(end: dict[str, Any]) -> ReplicaStatus:
     if end["cause"] == "lost":
         replica = replace(replica, phase="lost")
     return replace(replica, started_at=end["started_at"], finished_at=end["finished_at"])
-
-
-def _walk(folder: str, below: str) -> Iterator[OutputFile]:
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, PermissionError):
-        return
-    for entry in found:
-        path = f"{below}{entry.name}"
-        if any("\ud800" <= letter <= "\udfff" for letter in entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{path}/")
-        elif entry.is_file(follow_symlinks=False):
-            yield OutputFile(path, Path(entry.path), entry.stat(follow_symlinks=False).st_size)
-
-
-def _remove(folder: Path) -> None:
-    """Removes a tree, also where the run took away the rights to its own folders."""
-    if not folder.exists():
-        return
-    if os.geteuid() != 0:
-        for parent, folders, _ in os.walk(folder):
-            for name in folders:
-                path = Path(parent, name)
-                if not path.is_symlink():
-                    path.chmod(0o700)
-    shutil.rmtree(folder)

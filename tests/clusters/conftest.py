@@ -16,18 +16,18 @@ GROUPS = Path("/sys/fs/cgroup")
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    yield from _world(LocalSettings())
+    yield from make_world(LocalSettings())
 
 
 @pytest.fixture
 def bare_world() -> Iterator[World]:
     """A machine without bubblewrap and control groups."""
-    yield from _world(LocalSettings(isolate=False, cgroups=False))
+    yield from make_world(LocalSettings(isolate=False, cgroups=False))
 
 
 @pytest.fixture(params=["as the machine can", "bare"])
 def any_world(request: pytest.FixtureRequest) -> Iterator[World]:
-    yield from _world(LocalSettings(isolate=request.param != "bare", cgroups=request.param != "bare"))
+    yield from make_world(LocalSettings(isolate=request.param != "bare", cgroups=request.param != "bare"))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def limited_world(world: World) -> World:
     return world
 
 
-def _world(settings: LocalSettings) -> Iterator[World]:
+def make_world(settings: LocalSettings) -> Iterator[World]:
     home = Path(tempfile.mkdtemp(prefix="berth-cluster-"))
     world = World(home.resolve(), settings)
     yield world

@@ -8,7 +8,7 @@ import pytest
 
 from app.clusters.base import ClusterRejected, LogPiece
 from app.settings import LocalSettings
-from tests.clusters.conftest import _world
+from tests.clusters.conftest import make_world
 from tests.clusters.world import World, wait_for
 
 TALK = 'print("hello", flush=True)\n'
@@ -18,7 +18,7 @@ SLEEP = 'import time\nprint("ready", flush=True)\ntime.sleep(60)\n'
 class TestContract:
     @pytest.fixture(params=["local"])
     def world(self, request: pytest.FixtureRequest) -> Iterator[World]:
-        yield from _world(LocalSettings())
+        yield from make_world(LocalSettings())
 
     def test_a_run_begins_and_ends_well(self, world: World) -> None:
         plan = world.plan(TALK)

@@ -184,3 +184,11 @@ def test_a_python_by_another_name_is_python(any_world: World, tmp_path: Path) ->
     assert path.split(":")[:2] == [str(odd.parent), str(shims)]
     said = subprocess.run([f"{shims}/python", "-c", "print(7)"], capture_output=True, text=True, check=True)
     assert said.stdout == "7\n"
+
+
+def test_a_nul_cannot_become_an_argument_of_the_sandbox(any_world: World) -> None:
+    plan = any_world.plan("import os\nprint(os.listdir('/'))", env={"A": f"x\0--bind\0/\0{any_world.home}"})
+    replica = any_world.run(plan)
+    assert replica.cause == "start_failed"
+    plan = any_world.plan(command=["python", "-c", "a\0b"])
+    assert any_world.run(plan).cause == "start_failed"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.clusters.base import ClusterUnavailable
+from app.clusters.base import ClusterUnavailable, ProcessPlan
 from app.clusters.local_wrapper import processes
 from tests.clusters.world import World, is_alive, processes_of, wait_for
 
@@ -104,11 +104,20 @@ def test_a_wrapper_that_died_before_the_program_began_is_replaced(world: World) 
     plan = world.plan(SLEEP)
     world.cluster.start(plan)
     os.kill(wrapper_pid(world, plan.run_id), signal.SIGKILL)
-    status = wait_for(lambda: world.status(plan))
-    if not status.gone:  # killed early enough: nothing began, so it may be started
-        assert status.replicas[0].phase == "starting"
-        world.cluster.start(plan)
-        world.wait_line(plan, "ready")
+    settle(world, plan)
+
+
+def settle(world: World, plan: ProcessPlan) -> None:
+    """As Berth does: start is repeated while it says "starting", until the program runs or the attempt is lost."""
+
+    def settled() -> bool:
+        status = world.status(plan)
+        assert status is not None
+        if status.replicas[0].phase == "starting":
+            world.cluster.start(plan)
+        return status.gone or "ready" in world.text(plan)
+
+    wait_for(settled)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.05, 0.07, 0.1])
@@ -120,10 +129,7 @@ def test_kills_at_any_moment_make_no_second_one(world: World, delay: float) -> N
     for _ in range(5):
         world.cluster.start(plan)
         time.sleep(0.02)
-    status = world.status(plan)
-    assert status is not None
-    if not status.gone:
-        world.wait_line(plan, "ready")
+    settle(world, plan)
     marks = list(world.folder(plan).parent.glob("checkpoint/n"))
     assert [mark.read_text() for mark in marks] in ([], ["x"])
 

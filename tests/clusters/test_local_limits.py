@@ -9,6 +9,7 @@ import pytest
 from app.clusters import local_facts
 from app.clusters.local_wrapper import cgroups
 from app.settings import LocalSettings
+from tests.clusters.conftest import make_world
 from tests.clusters.world import MIB, World
 
 EAT = (
@@ -131,3 +132,14 @@ def test_measuring_costs_little_while_it_runs(bare_world: World) -> None:
     before = used()
     time.sleep(2)
     assert used() - before < 0.2
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+@pytest.mark.parametrize("groups", [True, False])
+def test_what_was_used_is_known(groups: bool, isolate: bool) -> None:
+    settings = LocalSettings(isolate=isolate, cgroups=groups)
+    for world in make_world(settings):
+        program = "import time\nx = b'x' * (100 << 20)\n"
+        replica = world.run(world.plan(program + "while time.process_time() < 1:\n    pass\n"))
+        assert 0.7 < replica.usage["cpu_seconds"] < 1.4
+        assert 100 * MIB < replica.usage["max_rss_bytes"] < 140 * MIB

@@ -1,5 +1,6 @@
 """What a test of a cluster works with: a cluster, snapshots to run, plans, and patience."""
 
+import gzip
 import hashlib
 import io
 import sys
@@ -20,15 +21,15 @@ T = TypeVar("T")
 
 
 def make_archive(files: dict[str, str | bytes]) -> bytes:
-    """A snapshot as the client makes it."""
+    """A snapshot as the client makes it: the same bytes for the same files."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(data), 0o644
             tar.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Starts a program inside its limits, and ends everything that it started."""
 
+import errno
 import os
 import signal
 import time
@@ -117,11 +118,11 @@ def spawn(launch: Launch, record: Callable[[dict[str, Any]], None]) -> Child:
 
     Raises StartError with the reason when it cannot be executed.
     """
+    inside, arguments = _confine(launch) if launch.bwrap else (launch, os.open(os.devnull, os.O_RDONLY))
     told, tell = os.pipe()  # one byte lets the child go on; its end without one makes it exit
     failed, fail = os.pipe()  # closed by a successful execve, else it carries the errno
     stdout, to_stdout = os.pipe()
     stderr, to_stderr = os.pipe()
-    inside, arguments = _confine(launch) if launch.bwrap else (launch, os.open(os.devnull, os.O_RDONLY))
     pid = os.fork()
     if pid == 0:
         os.close(tell)
@@ -151,6 +152,8 @@ def _confine(launch: Launch) -> tuple[Launch, int]:
     sandbox, and secrets must not stand in its command line.
     """
     words = [*launch.confine, *(word for pair in launch.env.items() for word in ("--setenv", *pair))]
+    if any("\0" in word for word in words):
+        raise StartError("The environment has a NUL character.")  # it would end one argument and begin another
     handle = os.memfd_create("arguments", 0)
     with open(handle, "wb", closefd=False) as file:
         file.write(b"".join(os.fsencode(word) + b"\0" for word in words))
@@ -183,5 +186,7 @@ def _become(launch: Launch, told: int, fail: int, stdout: int, stderr: int) -> N
             os.execve(launch.argv[0], launch.argv, launch.env)
     except OSError as error:
         os.write(fail, str(error.errno or 1).encode())
+    except ValueError:
+        os.write(fail, str(errno.EINVAL).encode())
     finally:
         os._exit(127)

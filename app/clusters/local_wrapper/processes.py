@@ -25,6 +25,7 @@ class Stat(NamedTuple):
     parent: int
     group: int
     session: int
+    ticks: int  # processor time of it and of the children it waited for
 
 
 @cache
@@ -42,7 +43,8 @@ def read_stat(pid: int) -> Stat | None:
     except OSError:
         return None
     state, parent, group, session = fields[0].decode(), *map(int, fields[1:4])
-    return Stat(Process(pid, int(fields[19])), state, parent, group, session)
+    ticks = sum(map(int, fields[11:15]))
+    return Stat(Process(pid, int(fields[19])), state, parent, group, session, ticks)
 
 
 def identify(pid: int) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from app.clusters.local_wrapper.child import Child
 from app.clusters.local_wrapper.folder import Folder
 
 _PIPE = 1 << 18
-_TICK = 1.0  # seconds between looks at the stop file, should its signal be lost
+_TICK = 1.0  # seconds between looks at the stop file, should its signal be lost, and at what is used
 _WATCHDOG_TICK = 0.25
+_FIRST_TICK = 0.05  # then longer and longer, so that short programs are measured too
 _DRAIN = 2.0  # seconds for output that is still in the pipes when everything was killed
 
 
@@ -28,7 +29,11 @@ class Bounds(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a process ended. `asked` is the cause for which it was made to end, None if it ended by itself."""
+    """How a process ended. `asked` is the cause for which it was made to end, None if it ended by itself.
+
+    What it used is what it was last seen to use: bubblewrap does not wait for its program, so the kernel's
+    own account of a sandboxed one is of bubblewrap alone.
+    """
 
     code: int  # negative: the signal's number
     asked: str | None
@@ -82,11 +87,13 @@ class _Watch:
         self.max_rss = 0
         self.kill_at: float | None = None
         self.ends_at = None if bounds.seconds is None else time.monotonic() + bounds.seconds
-        self._look_at = 0.0
+        self.cpu_ticks = 0
+        self._interval = _FIRST_TICK
+        self._measure_at = time.monotonic() + _FIRST_TICK
 
     def pause(self) -> float:
         """Seconds until something has to be looked at."""
-        tick = _TICK if self.bounds.memory_bytes is None else _WATCHDOG_TICK
+        tick = self._interval
         if self.asked and not self.is_told and not self.killed:
             tick = 0.05
         points = [point for point in (self.kill_at, self.ends_at) if point is not None]
@@ -107,8 +114,10 @@ class _Watch:
             self.kill_at = min(self.kill_at, now + grace)
         if self.asked and not self.is_told and self.kill_at is not None and now < self.kill_at:
             self.is_told = self.child.signal(signal.SIGTERM)  # nobody hears it while the sandbox is being made
-        if now >= self._look_at:
-            self._look_at = now + (_WATCHDOG_TICK if self.bounds.memory_bytes else 2 * _TICK)
+        if now >= self._measure_at:
+            longest = _TICK if self.bounds.memory_bytes is None else _WATCHDOG_TICK
+            self._interval = min(longest, 2 * self._interval)
+            self._measure_at = now + self._interval
             self._measure()
         if self.kill_at is not None and now >= self.kill_at and not self.killed:
             self.killed = True
@@ -124,7 +133,9 @@ class _Watch:
             if self.child.group is not None:
                 self.max_rss = max(self.max_rss, self.child.group.resident_bytes())
             return
-        used = processes.resident_bytes(stat.process.pid for stat in self.child.members())
+        members = self.child.members()
+        self.cpu_ticks = max(self.cpu_ticks, sum(stat.ticks for stat in members))
+        used = processes.resident_bytes(stat.process.pid for stat in members)
         self.max_rss = max(self.max_rss, used)
         if used > self.bounds.memory_bytes and not self.killed:
             self.asked, self.killed = "oom_killed", True
@@ -158,7 +169,7 @@ def supervise(child: Child, capture: Capture, requests: Requests, bounds: Bounds
         asked=watch.asked,
         killed=watch.killed,
         clean=clean,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        cpu_seconds=max(usage.ru_utime + usage.ru_stime, watch.cpu_ticks / os.sysconf("SC_CLK_TCK")),
         max_rss_bytes=max(watch.max_rss, usage.ru_maxrss * 1024),
     )
 
