@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ import berth
 from app.trial import demo_report
 from app.trial.demo_report import DemoFailedError
 from app.trial.demo_server import DemoServer
+from app.trial.processes import is_alive
 from berth.errors import BerthError
 
 EXAMPLE = Path(__file__).parent / "example"
@@ -43,6 +44,14 @@ class Submitted:
     purpose: str
     id: str
     run: Any = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A process of a run and its group, as it was when the run was alive."""
+
+    process: psutil.Process
+    group: int
 
 
 def main(*, show_password: bool = False) -> int:
@@ -89,7 +98,7 @@ class Demo:
             for rate in RATES
         ]
         stopped = self.submit("stopped", command=["--epochs", "100000", "--pause", "0.2"])
-        failing = self.submit("fails", command=["--data", "images-that-are-not-there.npz"])
+        failing = self.submit("fails", command=["--data", "images-that-are-not-there.csv"])
         members = self.stop_while_it_runs(stopped)
         self.wait_for_all()
         demo_report.show_runs(self.runs)
@@ -103,7 +112,7 @@ class Demo:
             self.check(f"{one.purpose}: the model gives the logged accuracy", partial(self.accuracy, one))
         self.check("the failed run names its error and exit code", lambda: failed_as_it_should(failing.run))
         self.check("the stopped run is stopped", lambda: stopped.run.state == "stopped")
-        self.check(f"nothing is left of its {len(members)} processes", lambda: is_gone(stopped.id, members))
+        self.check(f"nothing is left of it ({plural(len(members))} before)", lambda: is_gone(stopped.id, members))
 
     def make_project(self) -> None:
         if not any(project.name == PROJECT for project in self.client.projects.list()):
@@ -127,7 +136,7 @@ class Demo:
         say(f"  {one.id}  {name}")
         return one
 
-    def stop_while_it_runs(self, one: Submitted) -> list[psutil.Process]:
+    def stop_while_it_runs(self, one: Submitted) -> list[Member]:
         """Waits until it has logged an epoch, then stops it. Its processes as they were before."""
         deadline = time.monotonic() + PATIENCE
         while not self.logged(one.id):
@@ -137,11 +146,11 @@ class Demo:
             if time.monotonic() > deadline:
                 raise DemoFailedError(f"{one.id} did not log an epoch: {one.run.why or one.run.state}")
             time.sleep(0.2)
-        members = processes_of(one.id)
+        members = members_of(one.id)
         if not members:
             raise DemoFailedError(f"{one.id} is running, and no process of it was found")
         self.client.runs.stop(one.id)
-        say(f"{one.id} was stopped while it ran ({len(members)} processes)")
+        say(f"{one.id} was stopped while it ran ({plural(len(members))})")
         return members
 
     def wait_for_all(self) -> None:
@@ -212,20 +221,15 @@ class Demo:
 
 
 def measure(model: Path) -> float:
-    """The accuracy of a model on the test images of the example, computed without Berth and without sklearn's
-    classifier: an image is the digit whose row scores highest."""
+    """The accuracy of a downloaded model on the example's test images, computed here anew."""
     import numpy as np
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
-    digits = load_digits()
-    _, images, _, labels = train_test_split(
-        digits.data / 16.0, digits.target, test_size=0.25, random_state=0, stratify=digits.target
-    )
+    from app.trial.example.train import load, split
+
+    _, _, images, labels = split(*load())
     with np.load(model) as file:
-        scores = images @ file["coefficients"].T + file["intercepts"]
-        guesses = file["classes"][np.argmax(scores, axis=1)]
-    return float(np.mean(guesses == labels))
+        scores = np.tanh(images @ file["w1"] + file["b1"]) @ file["w2"] + file["b2"]
+    return float(np.mean(np.argmax(scores, axis=1) == labels))
 
 
 def failed_as_it_should(run: Any) -> bool:
@@ -235,35 +239,28 @@ def failed_as_it_should(run: Any) -> bool:
     )
 
 
-def processes_of(run_id: str) -> list[psutil.Process]:
+def members_of(run_id: str) -> list[Member]:
     """The living processes that have the run's id in their environment."""
     found = []
     for process in psutil.process_iter():
-        try:
+        with suppress(psutil.Error, OSError):
             if process.environ().get("BERTH_RUN_ID") == run_id:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
+                found.append(Member(process, os.getpgid(process.pid)))
     return found
 
 
-def is_gone(run_id: str, members: list[psutil.Process]) -> bool:
-    """Whether no process of the run, and none of its process groups, is alive."""
-    groups = set()
-    for process in members:
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            return False
-        groups.add(process.pid)
-    alive_groups = {os.getpgid(process.pid) for process in psutil.process_iter() if _has_group(process.pid)}
-    return not processes_of(run_id) and not groups & alive_groups
+def is_gone(run_id: str, members: list[Member]) -> bool:
+    """Whether no process of the run lives, nor any in a process group that was its own."""
+    groups = {member.group for member in members}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getpgid(process.pid) in groups and is_alive(process):
+                return False
+    return not members_of(run_id) and not any(is_alive(member.process) for member in members)
 
 
-def _has_group(pid: int) -> bool:
-    try:
-        os.getpgid(pid)
-    except OSError:
-        return False
-    return True
+def plural(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def say(text: str) -> None:
