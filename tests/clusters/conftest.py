@@ -49,14 +49,22 @@ def limited_world(world: World) -> World:
 def make_world(settings: LocalSettings) -> Iterator[World]:
     home = Path(tempfile.mkdtemp(prefix="berth-cluster-"))
     world = World(home.resolve(), settings)
-    yield world
+    try:
+        yield world
+        _end(world)
+    finally:
+        for cluster in world.made:
+            cluster.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _end(world: World) -> None:
     for status in world.cluster.statuses():
         if not status.gone:
             world.cluster.stop(status.run_id, status.attempt, 0)
-    wait_for(lambda: all(status.gone for status in world.cluster.statuses()))
+    wait_for(lambda: all(status.gone for status in world.cluster.statuses()), 30)
     wait_for(lambda: not processes_of(str(world.home)))
+    assert not list(GROUPS.glob(f"**/berth-{world.mark}-*")), "a control group is left"
     for cluster in world.made:
         cluster.close()
-    assert not list(GROUPS.glob(f"**/berth-{world.mark}-*")), "a control group is left"
-    assert not list((home / "local" / "hints").iterdir())
-    shutil.rmtree(home)
+    assert not list((world.home / "local" / "hints").iterdir())
