@@ -3,6 +3,8 @@
 A route whose endpoint is wrapped by neither `allowed` nor `public` fails at import.
 """
 
+import inspect
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -56,7 +58,10 @@ class Route(APIRoute):
             extra.setdefault("security", [{"token": []}, {"session": []}])
         options["openapi_extra"] = extra
         methods = set(options.get("methods") or ())
-        options["responses"] = _usual(path, methods, access) | (options.get("responses") or {})
+        usual = _usual(path, methods, access)
+        if "after" in inspect.signature(endpoint).parameters:
+            usual = merged(usual, problems(problem_types.CursorExpired))
+        options["responses"] = merged(usual, options.get("responses") or {})
         super().__init__(path, endpoint, **options)
         self.access = access
 
@@ -108,6 +113,23 @@ def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     return found
 
 
+def merged(usual: dict[int | str, dict[str, Any]], own: dict[int | str, dict[str, Any]]) -> dict[int | str, Any]:
+    """Both; where both have problems of one status, the examples of both."""
+    found: dict[int | str, Any] = dict(usual)
+    for status, entry in own.items():
+        first, second = _examples(found.get(status, {})), _examples(entry)
+        if first and second:
+            content = entry["content"][problem_types.MEDIA_TYPE] | {"examples": first | second}
+            entry = entry | {"content": entry["content"] | {problem_types.MEDIA_TYPE: content}}
+        found[status] = entry
+    return found
+
+
+def _examples(entry: dict[str, Any]) -> dict[str, Any]:
+    examples: dict[str, Any] = entry.get("content", {}).get(problem_types.MEDIA_TYPE, {}).get("examples", {})
+    return examples
+
+
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -115,7 +137,7 @@ def _usual(path: str, methods: set[str], access: Access) -> dict[int | str, dict
     errors: list[type[AppError]] = [Invalid, Unavailable, problem_types.Misdirected]
     if access.action is not None:
         errors += [Unauthenticated, Forbidden]
-    if "{" in path:
+    if access.action is not None or "{" in path:
         errors.append(NotFound)
     if methods & {"POST", "PUT", "PATCH"}:
         errors += [

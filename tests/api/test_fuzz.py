@@ -1,0 +1,100 @@
+"""Generated requests against every operation, as four people: nothing they send may be more than refused.
+
+`BERTH_FUZZ_EXAMPLES` sets how many requests are made for each operation and person (12 by default, so that
+`make test` stays short; `make fuzz` sets more).
+"""
+
+import datetime
+import os
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.transport import Response
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.api.router import openapi_document
+from tests.api.conftest import World
+
+EXAMPLES = int(os.environ.get("BERTH_FUZZ_EXAMPLES", "12"))
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+document: dict[str, Any] = openapi_document()
+schema = schemathesis.openapi.from_dict(document)
+
+
+_COMMON: dict[str, Any] = {
+    "max_examples": EXAMPLES,
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "suppress_health_check": list(HealthCheck),
+}
+
+
+@schema.parametrize()
+@settings(**_COMMON, phases=[Phase.explicit, Phase.generate])
+def test_an_admin_meets_no_server_error(case: schemathesis.Case, world: World) -> None:
+    """With the boundary values of every field of every operation, besides the random ones."""
+    _send(case, world, "admin")
+
+
+@pytest.mark.parametrize("who", ["editor", "stranger", "nobody"])
+@schema.parametrize()
+@settings(**_COMMON, phases=[Phase.generate])
+def test_nobody_else_meets_one(case: schemathesis.Case, who: str, world: World) -> None:
+    _send(case, world, who)
+
+
+def _send(case: schemathesis.Case, world: World, who: str) -> None:
+    client = world.as_(who)
+    sent = case.as_transport_kwargs(base_url="http://localhost:8800")
+    headers = {name.lower(): value for name, value in sent["headers"].items()}
+    if "text/event-stream" in headers.get("accept", ""):
+        return  # a stream does not end by itself; tests/api/test_logs.py follows them
+    headers |= {name: client.headers[name] for name in ("host", "authorization") if name in client.headers}
+    data = sent.get("data")
+    try:
+        request = client.build_request(
+            sent["method"],
+            sent["url"],
+            headers=headers,
+            params=sent.get("params"),
+            json=sent.get("json"),
+            content=data if isinstance(data, bytes | str) else None,
+        )
+    except (UnicodeError, ValueError, TypeError, httpx.InvalidURL):
+        return  # no client can send it
+    answer = client.send(request)
+    answer.elapsed = datetime.timedelta(0)
+    case.validate_response(Response.from_httpx(answer, verify=False), checks=CHECKS)
+
+
+def test_every_operation_has_an_example_of_its_body() -> None:
+    """The examples are what the documentation shows, so there must be some, and they must be valid."""
+    missing = [
+        f"{method} {path}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+        and not _examples(operation["requestBody"]["content"]["application/json"])
+    ]
+    assert missing == []
+
+
+def _examples(content: dict[str, Any]) -> list[Any]:
+    described = content.get("schema", {})
+    if "$ref" in described:
+        described = document["components"]["schemas"][described["$ref"].rsplit("/", 1)[1]]
+    return (
+        list(described.get("examples", []))
+        + ([content["example"]] if "example" in content else [])
+        + list(content.get("examples", {}))
+    )
