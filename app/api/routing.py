@@ -4,7 +4,6 @@ A route whose endpoint is wrapped by neither `allowed` nor `public` fails at imp
 """
 
 import inspect
-import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
 

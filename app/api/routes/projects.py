@@ -37,7 +37,9 @@ def create_project(body: ProjectCreate, actor: ActorDep, session: SessionDep) ->
     return wire.json_response(made, 201, headers)
 
 
-@router.get("/projects/{project}", response_model=ProjectRead)
+@router.get(
+    "/projects/{project}", response_model=ProjectRead, responses={304: {"description": "Unchanged since If-None-Match"}}
+)
 @allowed(Action.PROJECT_READ)
 def get_project(request: Request, project: ProjectDep, actor: ActorDep, session: ReadSessionDep) -> Response:
     """A project. The ETag is for If-Match."""
