@@ -86,7 +86,7 @@ def read_gap(text: bytes) -> Gap:
 
 def rfc3339(at_ms: int) -> str:
     """A record's time with milliseconds, in UTC."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:19] + f".{at_ms % 1000:03d}Z"
 
 
 def shown(text: bytes, *, colour: bool = False, raw: bool = False) -> str:

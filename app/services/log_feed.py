@@ -140,7 +140,7 @@ def read_piece(run_id: uuid.UUID, place: Place, attempt: int | None, replica: in
 def event_of(line: Line) -> bytes:
     """One line as a message of an event stream (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
     kind = "event: gap\n" if line.record.stream == "g" else ""
-    data = json.dumps(line_read(line), ensure_ascii=False, separators=(",", ":"))
+    data = _encode(line_read(line))
     return f"id: {line.attempt}.{line.number}\n{kind}data: {data}\n\n".encode("utf-8", "replace")
 
 
@@ -160,6 +160,8 @@ def line_read(line: Line, *, raw: bool = False) -> dict[str, object]:
         made["gap"] = {"lines": gap.lines, "bytes": gap.bytes, "why": gap.why}
     return made
 
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _STATE = text("select state from run where id = :id")
 

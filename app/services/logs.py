@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from app.db import unit_of_work
+from app.db import read_session
 from app.domain.loglines import Chunk, Needle, Record
 from app.errors import N_, FieldError, Invalid
 from app.repositories import logs
@@ -103,7 +103,7 @@ class Hits:
 
 def read_facts(run_id: uuid.UUID, attempt: int | None = None, replica: int = 0) -> Facts:
     """What there is of one replica's log, in one attempt or in all."""
-    with unit_of_work() as session:
+    with read_session() as session:
         return _facts(logs.list_heads(session, run_id), attempt, replica)
 
 
@@ -111,7 +111,7 @@ def read_after(
     run_id: uuid.UUID, place: Place | None, limit: int, *, attempt: int | None = None, replica: int = 0
 ) -> Window:
     """At most `limit` lines that follow `place`, or the first ones."""
-    with unit_of_work() as session:
+    with read_session() as session:
         facts = _facts(logs.list_heads(session, run_id), attempt, replica)
         spans, left = [], limit
         for head in facts.heads:
@@ -131,7 +131,7 @@ def read_before(
     run_id: uuid.UUID, place: Place | None, limit: int, *, attempt: int | None = None, replica: int = 0
 ) -> Window:
     """At most `limit` lines before `place`, or the last ones; in the order of the log."""
-    with unit_of_work() as session:
+    with read_session() as session:
         facts = _facts(logs.list_heads(session, run_id), attempt, replica)
         spans, left = [], limit
         for head in reversed(facts.heads):
@@ -153,7 +153,7 @@ def read_all(run_id: uuid.UUID, *, attempt: int | None = None, replica: int | No
 
     Memory stays bounded by some MiB for each replica.
     """
-    with unit_of_work() as session:
+    with read_session() as session:
         heads = logs.list_heads(session, run_id)
     for number in sorted({head.attempt for head in heads if attempt in (None, head.attempt)}):
         wanted = [head for head in heads if head.attempt == number and replica in (None, head.replica)]
@@ -237,7 +237,7 @@ def _chunks(
     A chunk may be one that was merged meanwhile, with lines that came before.
     """
     while first <= last:
-        with unit_of_work() as session:
+        with read_session() as session:
             chunks = logs.list_chunks(session, run_id, attempt, replica, first, last, _CHUNKS)
         if not chunks:
             return

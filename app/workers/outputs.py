@@ -59,8 +59,13 @@ def store_outputs(cluster: HasOutputs, run_id: uuid.UUID, public_id: str, attemp
         stored[path] = {"path": path, "bytes": size, "sha256": digest, "object_key": key}
     told = None
     if left_out:
-        told = {"files": left_out, "bytes": left_out_bytes, "max_files": limits.output_files}
-        told["max_bytes"] = limits.output_bytes
+        told = {
+            "message": f"{left_out} files with {left_out_bytes} bytes were left out",
+            "files": left_out,
+            "bytes": left_out_bytes,
+            "max_files": limits.output_files,
+            "max_bytes": limits.output_bytes,
+        }
     with unit_of_work() as session:
         unused = outputs.replace_outputs(session, run_id, attempt, list(stored.values()), told)
     if unused:

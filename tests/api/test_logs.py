@@ -22,6 +22,15 @@ from tests.api.conftest import World
 from tests.fakes_logs import FakeLogCluster, make_logged_run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def feed(api: Api) -> Iterator[None]:
+    """Ends the listening thread before the database ends."""
+    yield
+    if hasattr(api.app.state, "log_feed"):
+        api.app.state.log_feed.close()
+        del api.app.state.log_feed
+
+
 @pytest.fixture
 def cluster() -> FakeLogCluster:
     return FakeLogCluster()
