@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 
 from app import db
 from app.domain.access import Role
-from app.models import Project, Run, User
+from app.models import Cluster, Project, Run, User
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,7 @@ class Web:
             "PYTHONPATH": str(ROOT),
         }
         command = ["uvicorn", "--factory", "app.main:create_app", "--port", str(self.port), "--log-level", "warning"]
+        command += ["--timeout-graceful-shutdown", "1"]
         self.process = subprocess.Popen([sys.executable, "-m", *command], env=environment, cwd=self.home)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -168,7 +169,10 @@ def web(engine: Engine, home: Path) -> Iterator[Web]:
 def world(cli: Cli, web: Web, clean_database: Engine) -> World:
     """Somebody who is signed in by BERTH_TOKEN."""
     with db.unit_of_work() as session:
-        factories.make_pool(session)
+        cluster = Cluster(name="local", kind="local")
+        session.add(cluster)
+        session.flush()
+        factories.make_pool(session, cluster_id=cluster.id)
         project = factories.make_project(session, "vision")
         owner = factories.make_member(session, project, Role.OWNER, factories.make_user(session, "ana"))
         viewer = factories.make_member(session, project, Role.VIEWER, factories.make_user(session, "vera"))

@@ -1,6 +1,7 @@
 """The client: what it sends, what it repeats, and what it makes of the answers."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import berth
 from berth.errors import BerthError, InvalidInput, RunFailed, Unreachable, WaitTimeout
 from berth.results import read_run
 from berth.transport import Response
-from tests.unit.client.fakes import Asked, FakeTransport, client_of, ok, problem
+from tests.unit.client.fakes import Asked, FakeStream, FakeTransport, client_of, ok, problem
 
 RUN = {"id": "r-7f3k2m9qwa", "state": "running", "name": "train", "project": "vision"}
 
@@ -153,3 +154,32 @@ def test_metrics_in_short() -> None:
     assert math.isnan(metric.last)
     assert (metric.min, metric.max, metric.step) == (0.5, math.inf, 89)
     assert "buckets=1" in transport.asked[1].target
+
+
+def listed(*paths: str, sha256: str = "") -> Response:
+    return ok({"items": [{"path": path, "bytes": 3, "sha256": sha256} for path in paths], "next": None})
+
+
+@pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil", "a\x00b", ""])
+def test_an_output_cannot_be_written_outside_of_the_folder(path: str, tmp_path: Path) -> None:
+    folder = tmp_path / "to"
+    with pytest.raises(BerthError) as caught:
+        client_of(FakeTransport(listed(path), FakeStream([b"abc"]))).runs.download("r-7f3k2m9qwa", to=folder)
+    assert caught.value.code == "UNSAFE_PATH"
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_an_output_does_not_follow_a_link_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "to" / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(BerthError):
+        client_of(FakeTransport(listed("link/file"))).runs.download("r-7f3k2m9qwa", to=tmp_path / "to")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_damaged_output_leaves_nothing(tmp_path: Path) -> None:
+    transport = FakeTransport(listed("model", sha256="0" * 64), FakeStream([b"abc"]))
+    with pytest.raises(Unreachable, match="damaged"):
+        client_of(transport).runs.download("r-7f3k2m9qwa", to=tmp_path / "to")
+    assert not list((tmp_path / "to").iterdir())

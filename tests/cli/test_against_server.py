@@ -1,0 +1,471 @@
+"""The command line against the real web process: what it sends, prints and exits with."""
+
+import hashlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from app import db
+from app.domain.access import Role
+from app.models import Output
+from app.services import terminals
+from app.stores import objects
+from app.workers.logs import ship_logs
+from tests import factories
+from tests.cli.conftest import World
+from tests.fakes_logs import FakeLogCluster
+
+RUN_ID = re.compile(r"r-[2-9a-z]{10}")
+
+
+def write_project(world: World) -> None:
+    (world.cli.folder / "train.py").write_text("print('hello')\n")
+    (world.cli.folder / "secret.env").write_text("KEY=1\n")
+    (world.cli.folder / ".berthignore").write_text("*.env\n")
+
+
+def test_submit_sends_the_folder_once_and_records_where_it_came_from(world: World) -> None:
+    write_project(world)
+    for command in (["init", "-q", "-b", "work"], ["add", "."], ["commit", "-qm", "x"]):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *identity, *command], cwd=world.cli.folder, check=True)
+    asked = ["--cpu", "2", "--memory", "512Mi", "--param", "lr=0.1", "--param", "name=x", "--env", "A=b=c"]
+    asked += ["--tag", "t1", "--retry", "lost=1", "--timeout", "1h", "--grace", "5s", "--priority", "high"]
+    done = world.cli("run", "submit", *asked, "--", "python", "train.py", "--lr", "0.1", "--json")
+    run_id, state, url = done.stdout.rstrip("\n").split("\t")
+    assert RUN_ID.fullmatch(run_id)
+    assert (state, url) == ("queued", f"{world.web.url}/r/{run_id}")
+    assert "sent 2 files" in done.stderr
+    run = world.cli.json("run", "show", run_id, "--json")
+    spec = run["spec"]
+    assert spec["command"] == ["python", "train.py", "--lr", "0.1", "--json"]
+    assert (spec["cpu"], spec["memory"], spec["priority"], spec["timeout"], spec["grace"]) == (
+        "2",
+        "512Mi",
+        "high",
+        "1h",
+        "5s",
+    )
+    assert (spec["parameters"], spec["env"], spec["retry"], spec["tags"]) == (
+        {"lr": 0.1, "name": "x"},
+        {"A": "b=c"},
+        {"lost": 1},
+        ["t1"],
+    )
+    assert run["name"] == "train"
+    assert Path(spec["python"]).is_absolute()
+    assert run["source"] == {
+        "git_commit": run["source"]["git_commit"],
+        "git_branch": "work",
+        "git_dirty": False,
+        "entry": "python train.py --lr 0.1 --json",
+    }
+    again = world.cli("run", "submit", "--quiet", "--", "python", "train.py")
+    assert RUN_ID.fullmatch(again.stdout.strip())
+    assert again.stderr == ""
+    assert "unchanged: 2 files" in world.cli("run", "submit", "--", "python", "train.py").stderr
+    assert world.cli.json("run", "show", "@last", "--json=spec")["spec"]["snapshot"] == spec["snapshot"]
+
+
+def test_the_python_is_that_of_the_active_environment(world: World, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    submit = ["run", "submit", "--no-snapshot", "--quiet"]
+    world.cli(*submit, "--", "true", env={"VIRTUAL_ENV": str(environment)})
+    assert world.cli.json("run", "show", "@last", "--json")["spec"]["python"] == str(environment / "bin" / "python")
+    world.cli(*submit, "--image", "pytorch:2", "--", "true", env={"VIRTUAL_ENV": str(environment)})
+    assert world.cli.json("run", "show", "@last", "--json")["spec"].get("python") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.toml", 'name = "file"\ncommand = ["a", "b"]\ncpu = "500m"\n[parameters]\nlr = 0.5\nseed = 1\n'),
+        ("run.json", '{"name": "file", "command": ["a", "b"], "cpu": "500m", "parameters": {"lr": 0.5, "seed": 1}}'),
+        ("run.yaml", "name: file\ncommand: [a, b]\ncpu: 500m\nparameters:\n  lr: 0.5\n  seed: 1\n"),
+    ],
+)
+def test_a_spec_from_a_file_and_flags_over_it(world: World, name: str, text: str) -> None:
+    (world.cli.folder / name).write_text(text)
+    run = world.cli.json("run", "submit", "-f", name, "--no-snapshot", "--param", "lr=0.7", "--json")
+    spec = world.cli.json("run", "show", run["id"], "--json=spec")["spec"]
+    assert (run["name"], run["cpu"], spec["command"]) == ("file", "500m", ["a", "b"])
+    assert spec["parameters"] == {"lr": 0.7, "seed": 1}
+
+
+def test_a_yaml_bomb_and_nonsense_are_refused(world: World) -> None:
+    for name, text in {
+        "bomb.yaml": "a: &a [x, x]\nb: [*a, *a]\n",
+        "broken.json": "{",
+        "list.toml": "= 1",
+        "deep.json": "[" * 100_000,
+    }.items():
+        (world.cli.folder / name).write_text(text)
+        world.cli("run", "submit", "-f", name, "--no-snapshot", code=2)
+
+
+def test_refusals_name_the_field_the_fix_and_the_code(world: World) -> None:
+    done = world.cli("run", "submit", "--no-snapshot", "--memory", "16G", "--", "true", code=2)
+    assert "(INVALID)" in done.stderr
+    assert re.search(r"^  memory: .*decimal unit.* -> 16Gi$", done.stderr, re.M)
+    done = world.cli("run", "submit", "--no-snapshot", "--cpu", "4000", "--", "true", code=7)
+    assert "(NEVER_FITS)" in done.stderr
+    assert world.cli("run", "ls").stdout == ""
+
+
+def test_the_same_key_submits_once(world: World) -> None:
+    command = ["run", "submit", "--no-snapshot", "--quiet", "--idempotency-key", "nightly-1", "--", "true"]
+    assert world.cli(*command).stdout == world.cli(*command).stdout
+    assert len(world.cli("run", "ls").stdout.splitlines()) == 1
+
+
+def test_a_list_for_programs(world: World) -> None:
+    runs = [world.make_run(name=f"n{number}") for number in range(3)]
+    world.set(runs[0].public_id, state="failed", first_error="ValueError: a\tb\x1b[2J")
+    lines = world.cli("run", "ls").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [run.public_id for run in reversed(runs)]
+    assert all(len(line.split("\t")) == 9 for line in lines)
+    assert lines[2].split("\t")[8] == "ValueError: a b"
+    assert world.cli("run", "ls", "--quiet", "-n", "1").stdout == f"{runs[2].public_id}\n"
+    failed = world.cli.json("run", "ls", "-q", "status:failed", "--json=id,state,exit_code")
+    assert failed == [{"id": runs[0].public_id, "state": "failed", "exit_code": None}]
+    every = world.cli.json("run", "ls", "--json")[0]
+    assert list(every)[:3] == ["id", "project", "name"]
+    done = world.cli("run", "ls", "-q", "stat:failed", code=2)
+    assert "-> status" in done.stderr
+
+
+def test_ids_written_short(world: World) -> None:
+    world.make_run(public_id="r-aaaaaaaaa2")
+    world.make_run(public_id="r-aaaaaaaab2")
+    for text in ("r-aaaaaaaaa", "aaaaaaaaa", "r-aaaaaaaaa2"):
+        assert world.cli.json("run", "show", text, "--json=id") == {"id": "r-aaaaaaaaa2"}
+    assert world.cli.json("run", "show", "@last", "--json=id") == {"id": "r-aaaaaaaab2"}
+    assert "AMBIGUOUS_ID" in world.cli("run", "show", "r-aaaa", code=2).stderr
+    assert "(NOT_FOUND)" in world.cli("run", "show", "r-bbbb", code=5).stderr
+    assert "(NOT_FOUND)" in world.cli("run", "show", "r-bbbbbbbbbb", code=5).stderr
+
+
+def test_who_may_not(world: World) -> None:
+    run = world.make_run()
+    assert world.cli("run", "show", run.public_id, code=5, env=world.as_("stranger")).stdout == ""
+    assert "(FORBIDDEN)" in world.cli("run", "stop", run.public_id, code=5, env=world.as_("viewer")).stderr
+    done = world.cli("run", "ls", code=4, env={"BERTH_TOKEN": "berth_u_wrong"})
+    assert "berth login" in done.stderr
+    assert world.cli("run", "ls", code=4, env={"BERTH_TOKEN": ""}).returncode == 4
+
+
+def test_show_and_why(world: World) -> None:
+    run = world.make_run(
+        reason_code="CPU_BUSY", reason={"pool": "local", "asked": "2", "free": "1", "capacity": "4", "holders": "r-x"}
+    )
+    why = world.cli("run", "why", run.public_id).stdout
+    assert why.startswith("First in line for pool local: needs 2 CPU")
+    answer = world.cli.json("run", "why", run.public_id, "--json")
+    assert (answer["code"], answer["text"], answer["args"]["asked"]) == ("CPU_BUSY", why.splitlines()[0], "2")
+    facts = dict(line.split("\t", 1) for line in world.cli("run", "show", run.public_id).stdout.splitlines())
+    assert (facts["id"], facts["state"], facts["why"]) == (run.public_id, "queued", why.splitlines()[0])
+    assert world.cli("run", "why", run.public_id, env={"BERTH_LANG": "zh-CN"}).stdout
+
+
+def test_stop_rerun_and_clone(world: World) -> None:
+    first = world.cli(
+        "run", "submit", "--no-snapshot", "--quiet", "--param", "lr=0.1", "--param", "n=3", "--", "a"
+    ).stdout.strip()
+    copy = world.cli("run", "rerun", first, "--quiet").stdout.strip()
+    assert world.cli.json("run", "show", copy, "--json=parent")["parent"] == first
+    changed = world.cli(
+        "run", "clone", first, "--param", "lr=0.2", "--cpu", "2", "--quiet", "--", "b", "c"
+    ).stdout.strip()
+    spec = world.cli.json("run", "show", changed, "--json=spec")["spec"]
+    assert (spec["parameters"], spec["cpu"], spec["command"]) == ({"lr": 0.2, "n": 3}, "2", ["b", "c"])
+    stopped = world.cli("run", "stop", first, copy, "--json=id,desired").stdout
+    assert [row["desired"] for row in json.loads(stopped)] == ["stopped", "stopped"]
+    assert world.cli("run", "stop", first, "r-bbbbbbbbbb", code=5).stdout.startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code", "arguments", "code"),
+    [
+        ("succeeded", 0, [], 0),
+        ("failed", 3, [], 100),
+        ("failed", 3, ["--propagate"], 3),
+        ("failed", None, ["--propagate"], 100),
+        ("stopped", None, [], 101),
+        ("running", None, ["--timeout", "0.3"], 102),
+    ],
+)
+def test_wait_tells_the_result(
+    world: World, state: str, exit_code: int | None, arguments: list[str], code: int
+) -> None:
+    run = world.make_run()
+    world.set(run.public_id, state=state, exit_code=exit_code)
+    done = world.cli("run", "wait", run.public_id, *arguments, code=code)
+    assert done.stdout.split("\t")[:2] == [run.public_id, state]
+
+
+def test_submit_and_wait(world: World) -> None:
+    process = world.cli.start("run", "submit", "--no-snapshot", "--wait", "--json=id,state", "--", "true")
+    deadline = time.monotonic() + 30
+    while not (ids := world.cli("run", "ls", "--quiet").stdout.split()):
+        assert time.monotonic() < deadline
+    world.set(ids[0], state="failed", exit_code=1, first_error="boom")
+    out, err = process.communicate(timeout=30)
+    assert json.loads(out) == {"id": ids[0], "state": "failed"}
+    assert "boom" in err
+    assert process.returncode == 100
+
+
+def test_logs_and_their_options(world: World) -> None:
+    run = world.make_run(state="running")
+    with db.unit_of_work() as session:
+        factories.make_attempt(session, run, state="running")
+    cluster = FakeLogCluster()
+    cluster.write(
+        run.public_id, 1, *[f"line {number}" for number in range(1, 21)], "\x1b[31mred\x1b[0m\x1b]0;title\x07"
+    )
+    while ship_logs(cluster):
+        pass
+    read = ["run", "logs", run.public_id]
+    lines = world.cli(*read).stdout.splitlines()
+    assert lines == [f"line {number}" for number in range(1, 21)] + ["red"]
+    assert world.cli(*read, "--tail", "2").stdout.splitlines() == ["line 20", "red"]
+    assert world.cli(*read, "--since", "19").stdout.splitlines() == ["line 20", "red"]
+    assert world.cli(*read, "--grep", r"line 1\d$").stdout.splitlines() == [f"line {n}" for n in range(10, 20)]
+    assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z line 1\n", world.cli(*read, "--timestamps").stdout)
+    rows = [json.loads(line) for line in world.cli(*read, "--json=line,text", "--tail", "1").stdout.splitlines()]
+    assert rows[0]["line"] == 21
+    assert world.cli(*read, "--attempt", "2").stdout == ""
+
+
+def test_outputs_are_listed_and_fetched(world: World) -> None:
+    run = world.make_run(state="succeeded")
+    files = {"model.bin": b"x" * 300_000, "plots/a b.png": b"png", "plots/日本.txt": b""}
+    with db.unit_of_work() as session:
+        for path, content in files.items():
+            key = objects.output_key(world.project.id, run.id, 1, path)
+            objects.put(key, content)
+            digest = hashlib.sha256(content).hexdigest()
+            row = {"path": path, "attempt": 1, "bytes": len(content), "sha256": digest, "object_key": key}
+            session.add(Output(run_id=run.id, **row))
+    listed = {row["path"]: row["bytes"] for row in world.cli.json("run", "outputs", run.public_id, "--json")}
+    assert listed == {path: len(content) for path, content in files.items()}
+    assert world.cli("run", "download", run.public_id, "model.bin", "-o", "one").stdout == "one/model.bin\n"
+    assert len(world.cli("run", "download", run.public_id, "plots", "-o", "some").stdout.splitlines()) == 2
+    world.cli("run", "download", run.public_id, "-o", "all")
+    for path, content in files.items():
+        assert (world.cli.folder / "all" / path).read_bytes() == content
+    assert "(NO_SUCH_OUTPUT)" in world.cli("run", "download", run.public_id, "nothing", code=5).stderr
+    world.cli("run", "outputs", run.public_id, code=5, env=world.as_("stranger"))
+
+
+def test_following_through_restarts_of_the_server_and_ctrl_c(world: World) -> None:
+    run = world.make_run(state="running")
+    with db.unit_of_work() as session:
+        factories.make_attempt(session, run, state="running")
+    cluster = FakeLogCluster()
+    count, stop = 3000, threading.Event()
+
+    def write() -> None:
+        for number in range(1, count + 1, 50):
+            cluster.write(run.public_id, 1, *[f"line {n}" for n in range(number, number + 50)])
+            ship_logs(cluster)
+            if stop.wait(0.05):
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    follower = world.cli.start("run", "logs", "-f", run.public_id)
+    assert follower.stdout is not None
+    lines: list[str] = []
+    guard = threading.Timer(180, follower.kill)
+    guard.start()
+    try:
+        for wanted in (500, 1500):
+            lines += read_until(follower.stdout, wanted - len(lines))
+            world.web.stop()
+            time.sleep(0.3)
+            world.web.start()
+        lines += read_until(follower.stdout, count - len(lines))
+        assert lines == [f"line {number}\n" for number in range(1, count + 1)]
+        follower.send_signal(signal.SIGINT)
+        out, err = follower.communicate(timeout=20)
+        assert (out, follower.returncode) == ("", 130)
+        assert f"{run.public_id} goes on" in err
+        assert world.cli.json("run", "show", run.public_id, "--json=desired") == {"desired": "running"}
+    finally:
+        stop.set()
+        guard.cancel()
+        follower.kill()
+        follower.communicate()
+        writer.join()
+
+
+def read_until(stream: IO[str], count: int) -> list[str]:
+    found = [stream.readline() for _ in range(count)]
+    assert all(found), f"it ended after {found.index('')} of {count} lines"
+    return found
+
+
+def test_ctrl_c_while_waiting_leaves_the_run(world: World) -> None:
+    run = world.make_run(state="running")
+    process = world.cli.start("run", "wait", run.public_id)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert f"berth run logs -f {run.public_id}" in err
+
+
+def test_login_through_the_browser_and_logout(world: World) -> None:
+    environment = {**world.cli.environment, "BERTH_TOKEN": "", "BERTH_SERVER": ""}
+    for name in ("BERTH_TOKEN", "BERTH_SERVER", "BERTH_PROJECT"):
+        environment.pop(name)
+    world.cli.environment = environment
+    process = world.cli.start("login", world.web.url)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    match = re.search(r"Open (\S+) and check that it shows the code (\S+)", said)
+    assert match, said
+    with db.unit_of_work() as session:
+        approve(session, world, match[2])
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "")
+    assert f"signed in to {world.web.url} as ana" in err
+    assert "project: vision" in err
+    config = Path(environment["XDG_CONFIG_HOME"]) / "berth" / "config.toml"
+    assert config.stat().st_mode & 0o777 == 0o600
+    assert world.cli("run", "ls", "--server", world.web.url).returncode == 0
+    assert world.cli("run", "ls").returncode == 0
+    assert len(world.cli("token", "ls").stdout.splitlines()) == 2
+    assert "signed out" in world.cli("logout").stderr
+    world.cli("run", "ls", "-P", "vision", code=4)
+    tokens = world.cli("token", "ls", env={**world.as_("owner"), "BERTH_SERVER": world.web.url}).stdout
+    assert len(tokens.splitlines()) == 1
+
+
+def approve(session: object, world: World, code: str) -> None:
+    from app.domain.access import Actor
+
+    actor = Actor(user_id=world.owner.id, name="ana", roles={world.project.id: Role.OWNER})
+    terminals.decide(session, actor, code, approve=True)  # type: ignore[arg-type]
+
+
+def test_login_with_a_token_from_stdin(world: World) -> None:
+    environment = {"BERTH_TOKEN": "", "BERTH_SERVER": "", "BERTH_PROJECT": ""}
+    world.cli("login", world.web.url, "--with-token", stdin="berth_u_wrong\n", code=4, env=environment)
+    world.cli("login", world.web.url, "--with-token", stdin="\n", code=2, env=environment)
+    done = world.cli("login", world.web.url, "--with-token", stdin=world.tokens["owner"] + "\n", env=environment)
+    assert "as ana" in done.stderr
+    assert world.cli("project", "ls", env=environment).stdout.split("\t")[0] == "vision"
+    world.cli("project", "use", "nowhere", code=5, env=environment)
+    world.cli("project", "use", "vision", env=environment)
+    names = [row["name"] for row in world.cli.json("config", "ls", "--json", env=environment)]
+    assert names == [world.web.url.removeprefix("http://")]
+
+
+def test_projects_members_tokens_and_accounts(world: World) -> None:
+    admin = world.as_("admin")
+    assert world.cli("project", "create", "speech", "--title", "Speech", env=admin).stdout == "speech\n"
+    assert "(PROJECT_EXISTS)" in world.cli("project", "create", "speech", code=6, env=admin).stderr
+    assert "(FORBIDDEN)" in world.cli("project", "create", "mine", code=5).stderr
+    assert "title\tSpeech" in world.cli("project", "show", "speech", env=admin).stdout
+    world.cli("project", "add-member", "sam", "--role", "viewer")
+    members = {row["name"]: row["role"] for row in world.cli.json("project", "members", "--json")}
+    assert members == {"ana": "owner", "vera": "viewer", "sam": "viewer"}
+    world.cli("project", "remove-member", "sam", "-y")
+    assert world.cli("project", "members", "--quiet").stdout == "ana\nvera\n"
+    token = world.cli("token", "create", "ci", "--scope", "read", "--only", "vision", "--expires", "30d").stdout.strip()
+    assert world.cli("run", "ls", env={"BERTH_TOKEN": token}).returncode == 0
+    world.cli("run", "submit", "--no-snapshot", "--", "true", code=5, env={"BERTH_TOKEN": token})
+    row = next(row for row in world.cli.json("token", "ls", "--json") if row["name"] == "ci")
+    assert token.startswith(row["hint"])
+    assert "token" not in row
+    world.cli("token", "revoke", row["id"], "-y")
+    world.cli("run", "ls", code=4, env={"BERTH_TOKEN": token})
+    world.cli("service-account", "create", "nightly", "--role", "editor")
+    robot = world.cli.json("service-account", "token", "nightly", "cron", "--json")["token"]
+    world.cli("run", "submit", "--no-snapshot", "--", "true", env={"BERTH_TOKEN": robot})
+    assert world.cli("service-account", "ls").stdout == "nightly\teditor\tactive\n"
+    world.cli("service-account", "disable", "nightly", "-y")
+    world.cli("run", "ls", code=4, env={"BERTH_TOKEN": robot})
+
+
+def test_administration(world: World) -> None:
+    admin = world.as_("admin")
+    link = world.cli("admin", "user", "invite", "new", "--to", "vision", "--role", "editor", env=admin).stdout.strip()
+    assert link.startswith(world.web.url)
+    assert "(USER_EXISTS)" in world.cli("admin", "user", "invite", "new", code=6, env=admin).stderr
+    assert "new" in world.cli("admin", "user", "ls", "--quiet", env=admin).stdout.split()
+    world.cli("admin", "user", "disable", "sam", "-y", env=admin)
+    world.cli("run", "ls", "-P", "theirs", code=4, env=world.as_("stranger"))
+    world.cli("admin", "user", "enable", "sam", env=admin)
+    assert world.cli("admin", "user", "reset", "ana", env=admin).stdout.startswith(world.web.url)
+    rows = world.cli.json("admin", "audit", "--actor", "root", "--json", env={**admin, "BERTH_PROJECT": ""})
+    assert {"root"} == {row["actor"] for row in rows}
+    assert len(rows) >= 4
+    world.cli("admin", "user", "ls", code=5)
+
+
+def in_terminal(world: World, *arguments: str, columns: int = 100) -> tuple[int, str]:
+    """The exit code and the screen of a command on a terminal of its own."""
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.chdir(world.cli.folder)
+        environment = {**world.cli.environment, "COLUMNS": str(columns), "TERM": "xterm-256color"}
+        os.execve(sys.executable, [sys.executable, "-P", "-m", "berth", *arguments], environment)
+    shown = b""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if select.select([screen], [], [], 0.2)[0]:
+            try:
+                piece = os.read(screen, 1 << 16)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+    os.close(screen)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+def test_a_table_on_a_terminal(world: World) -> None:
+    long = world.make_run(name="图像分类 " * 20 + "resnet", reason_code="JUST_SUBMITTED", reason={})
+    other = world.make_run(name="short\x1b[2Jname")
+    world.set(other.public_id, state="running", progress_done=1, progress_total=3)
+    code, screen = in_terminal(world, "run", "ls")
+    assert code == 0
+    plain = re.sub(r"\x1b\[\d*m", "", screen)
+    assert "\x1b" not in plain
+    lines = plain.splitlines()
+    assert lines[0].split() == ["ID", "NAME", "STATUS", "CPU", "MEM", "GPUS", "WAITED", "RAN", "WHY"]
+    assert "● running 33%" in lines[1]
+    assert long.public_id in lines[2]
+    assert "…" in lines[2]
+    assert "Submitted; the" in lines[2]
+    from berth.cli.text import width
+
+    assert all(width(line) <= 100 for line in lines)
+    assert "\x1b[" in screen
+    world.cli.environment["NO_COLOR"] = "1"
+    assert "\x1b[" not in in_terminal(world, "run", "ls")[1]
+
+
+def test_show_on_a_terminal(world: World) -> None:
+    run = world.make_run(state="failed", first_error="ValueError: no such file", exit_code=1)
+    code, screen = in_terminal(world, "run", "show", run.public_id)
+    assert code == 0
+    assert "ValueError: no such file" in screen
+    assert "✗ failed" in screen
