@@ -61,6 +61,13 @@ select pg_notify('berth_due', '') from marked limit 1
 _LOST = {"gone": True, "replicas": [{"index": 0, "phase": "lost", "cause": "lost"}]}
 
 
+# Written by a watcher that had read its list before the attempt was cleaned.
+_SWEEP = text("""
+delete from observation using attempt
+ where attempt.run_id = observation.run_id and attempt.number = observation.attempt and attempt.cleaned_at is not null
+""")
+
+
 def status_document(status: ObjectStatus) -> dict[str, Any]:
     """What is stored of an object: everything but the ids, which are the row's key."""
     return {"gone": status.gone, "replicas": [asdict(replica) for replica in status.replicas]}
@@ -77,7 +84,10 @@ def record_statuses(session: Session, term: Term, statuses: Sequence[ObjectStatu
 
 
 def record_missing(session: Session, term: Term, cluster: str, statuses: Sequence[ObjectStatus]) -> None:
-    """Takes a full and fresh list, and notes which objects that should be there are not in it."""
+    """Takes a full and fresh list, and notes which objects that should be there are not in it.
+
+    Also forgets what was noted of attempts that were cleaned meanwhile.
+    """
     fence(session, term)
     listed = [{"public_id": status.run_id, "attempt": status.attempt} for status in statuses]
     session.execute(
@@ -89,6 +99,7 @@ def record_missing(session: Session, term: Term, cluster: str, statuses: Sequenc
             "after": _BELIEVED_AFTER_SECONDS,
         },
     )
+    session.execute(_SWEEP)
 
 
 def leftovers(session: Session, statuses: Sequence[ObjectStatus]) -> list[tuple[str, int]]:

@@ -9,12 +9,14 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
+from app.db import after_commit
 from app.domain.access import Action, Actor
 from app.domain.names import new_run_id
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired
 from app.errors import N_, FieldError, Invalid, TooMany
+from app.faults import crash_point
 from app.queue import mark_due
 from app.repositories.runs import get_run
 from app.services import idempotency
@@ -138,7 +140,13 @@ def submit_run(
         answer = idempotency.find(session, once)
         assert answer is not None, "the key was taken, so its row is there"
         return answer.location or ""
+    crash_point("submit.before_commit")
+    after_commit(session, _submitted)
     return public_id
+
+
+def _submitted() -> None:
+    crash_point("submit.after_commit")
 
 
 def _kind(spec: Spec) -> str:

@@ -12,6 +12,8 @@ def work(term: Term) -> bool:
     away = 3 * get_settings().convergence.sweep_seconds + 15
     with unit_of_work() as session:
         admitted = admission.admit(session, term, away)
-        crash_point("admission.before_commit")
-    crash_point("admission.after_commit")
+        if admitted:
+            crash_point("admission.before_commit")
+    if admitted:
+        crash_point("admission.after_commit")
     return admitted > 0

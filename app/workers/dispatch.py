@@ -50,8 +50,8 @@ class Dispatcher:
         with unit_of_work() as session:
             fence(session, term)
             ids = session.scalars(_TAKE, {"batch": _BATCH, "again": again}).all()
-        crash_point("dispatch.before_publish")
         if ids:
+            crash_point("dispatch.before_publish")
             self._hand_over(list(ids), again)
         return len(ids) == _BATCH
 
@@ -62,6 +62,7 @@ class Dispatcher:
                     while ids:
                         celery.send_task("runs.converge", (str(ids[-1]),), producer=producer, expires=expires)
                         ids.pop()
+                        crash_point("dispatch.after_publish")
                 return
             except (OperationalError, OSError, TimeoutError) as error:
                 log.warning("the broker does not answer; converging here", error=str(error))

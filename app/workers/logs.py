@@ -15,6 +15,7 @@ from app import queue
 from app.clusters.base import ClusterUnavailable, LogPiece
 from app.db import unit_of_work
 from app.domain.loglines import Chunk, count_gaps, parse
+from app.faults import crash_point
 from app.repositories import logs
 from app.repositories.logs import LogSource, NewChunk
 from app.stores import logs as store
@@ -44,6 +45,8 @@ def ship_logs(cluster: HasLogs) -> bool:
     pieces, finished = _read(cluster, sources)
     with unit_of_work() as session:
         stored = logs.append(session, pieces)
+    if stored:
+        crash_point("logs.after_append")
     for chunk in pieces:
         if chunk.source.run_id in stored:
             _guarded(_tidy, chunk.source)
@@ -139,8 +142,10 @@ def _seal_open(source: LogSource) -> None:
             return
         key = objects.log_key(source.project_id, source.run_id, source.attempt, source.replica, chunks[0].first_line)
         objects.put(key, store.pack(b"".join(chunk.data or b"" for chunk in chunks)))
+        crash_point("logs.after_put")
         with unit_of_work() as session:
             sealed = logs.seal(session, source, chunks, key)
+        crash_point("logs.after_seal")
         if not sealed:  # another shipper was faster
             objects.delete([key])
             return

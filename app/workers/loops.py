@@ -57,7 +57,8 @@ class Loop:
             self._resign(term)
 
     def _lead(self) -> Term | None:
-        seconds = get_settings().convergence.leader_seconds + self.pause
+        # Long enough to sleep through a pause, and no longer: it is what a standby waits for.
+        seconds = max(get_settings().convergence.leader_seconds, 2 * self.pause)
         with unit_of_work() as session:
             return leases.acquire(session, self.name, HOLDER, seconds)
 

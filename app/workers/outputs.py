@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from app.clusters.base import OutputFile
 from app.db import unit_of_work
+from app.faults import crash_point
 from app.models import Run
 from app.repositories import outputs
 from app.settings import LimitSettings, get_settings
@@ -66,6 +67,8 @@ def store_outputs(cluster: HasOutputs, run_id: uuid.UUID, public_id: str, attemp
             "max_files": limits.output_files,
             "max_bytes": limits.output_bytes,
         }
+    if stored:
+        crash_point("outputs.after_copy")
     with unit_of_work() as session:
         unused = outputs.replace_outputs(session, run_id, attempt, list(stored.values()), told)
     if unused:

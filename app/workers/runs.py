@@ -31,6 +31,7 @@ _MOST_STEPS = 20
 def converge(run_id: str) -> None:
     """Looks at one run. The message is a hint: everything else is read from Postgres."""
     converge_run(uuid.UUID(run_id))
+    crash_point("converge.before_ack")
 
 
 def converge_run(run_id: uuid.UUID) -> None:
@@ -39,6 +40,7 @@ def converge_run(run_id: uuid.UUID) -> None:
         held = convergence.claim(session, run_id)
     if held is None:
         return
+    crash_point("converge.after_claim")
     again_in: float | None = None
     failed = False
     with _kept_alive(held):
@@ -62,6 +64,7 @@ def _take_steps(held: Claim) -> float | None:
     for _ in range(_MOST_STEPS):
         with unit_of_work() as session:
             step = convergence.next_step(session, held)
+            crash_point("converge.before_plan_commit")
         crash_point("converge.after_plan")
         if step.act == Act.NOTHING:
             return step.again_in

@@ -6,6 +6,7 @@ import structlog
 
 from app.clusters.base import Cluster, ClusterUnavailable, ObjectStatus
 from app.db import unit_of_work
+from app.faults import crash_point
 from app.services import observations
 from app.services.leases import Term
 from app.settings import get_settings
@@ -43,6 +44,8 @@ class Watcher:
         if changed:
             with unit_of_work() as session:
                 observations.record_statuses(session, term, changed)
+                crash_point("watch.before_commit")
+            crash_point("watch.after_commit")
         self._written = known
         # Absence needs two looks, so it is checked more often than everything else.
         if is_resync or now % 10 < 1:
