@@ -1,5 +1,6 @@
 """Logs: chunks of lines with their line index in Postgres; sealed chunks keep their bytes in the object store."""
 
+import builtins
 import uuid
 
 from sqlalchemy import ForeignKey
@@ -27,5 +28,5 @@ class LogChunk(Base):
     end_offset: Mapped[int]
     first_at: Mapped[Time]
     last_at: Mapped[Time]
-    data: Mapped[bytes | None]
+    data: Mapped[builtins.bytes | None]
     object_key: Mapped[str | None]
