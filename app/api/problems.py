@@ -142,6 +142,8 @@ def as_app_error(request: Request, error: Exception) -> AppError:
     """What the user is told of `error`; what is unexpected is logged here, with a new error id."""
     if isinstance(error, AppError):
         return error
+    if isinstance(error.__cause__, AppError):
+        return error.__cause__  # raised while FastAPI read a form, and wrapped by it
     if isinstance(error, RequestValidationError):
         return Invalid(field_errors(error.errors()))
     if isinstance(error, _UNAVAILABLE):

@@ -5,7 +5,9 @@ import time
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+import sqlalchemy.exc
 
 from app import db
 from app.api import strict_json
@@ -142,6 +144,26 @@ def test_what_goes_wrong_inside_stays_inside(world: World, monkeypatch: pytest.M
     assert "42" not in answer.text
     assert "Traceback" not in answer.text
     assert answer.json()["error_id"] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sqlalchemy.exc.TimeoutError("no connection"),
+        sqlalchemy.exc.OperationalError("select 1", {}, psycopg.OperationalError("gone")),
+        psycopg.errors.QueryCanceled("too slow"),
+        psycopg.OperationalError("server closed the connection unexpectedly"),
+    ],
+)
+def test_a_database_that_is_away_is_said_to_be(world: World, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def broken(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("app.repositories.projects.list_projects", broken)
+    answer = world.as_("admin").get("/projects")
+    assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+    assert answer.headers["retry-after"] == "2"
+    assert "gone" not in answer.text
 
 
 def test_every_answer_has_the_headers(world: World) -> None:
