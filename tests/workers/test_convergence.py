@@ -2,7 +2,8 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -10,7 +11,7 @@ from sqlalchemy import Engine, text
 from app import db
 from app.clusters.base import ClusterRejected, ProcessPlan
 from app.domain.access import Actor, Role
-from app.services import leases
+from app.services import convergence, leases
 from app.services.runs import stop_run, submit_run
 from app.workers import admission, housekeeping, logs, runs, watch
 from app.workloads.kinds.job import JobSpec
@@ -48,18 +49,18 @@ class World:
         for run_id in due:
             runs.converge_run(run_id)
 
-    def run(self, public_id: str) -> dict:
+    def run(self, public_id: str) -> dict[str, Any]:
         with db.read_session() as session:
             row = session.execute(text("select * from run where public_id = :id"), {"id": public_id}).one()
         return dict(row._mapping)
 
-    def column(self, query: str, **values: object) -> list:
+    def column(self, query: str, **values: object) -> list[Any]:
         with db.read_session() as session:
             return list(session.scalars(text(query), values).all())
 
 
 @pytest.fixture
-def world(clean_database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(clean_database: Engine, monkeypatch: pytest.MonkeyPatch) -> World:
     cluster = FakeCluster()
     monkeypatch.setattr(runs, "cluster_of", lambda _: cluster)
     return World(cluster)
@@ -137,7 +138,7 @@ def test_a_failed_run_names_its_cause(world: World, submit: Callable[..., str]) 
 
 @pytest.mark.parametrize(("cause", "retry", "attempts"), [("lost", {"lost": 2}, 3), ("oom_killed", {}, 1)])
 def test_retries_follow_the_policy_of_the_cause(
-    world: World, submit: Callable[..., str], cause: str, retry: dict, attempts: int
+    world: World, submit: Callable[..., str], cause: str, retry: dict[str, int], attempts: int
 ) -> None:
     public_id = submit(retry=retry)
     for attempt in range(1, attempts + 1):
@@ -174,7 +175,7 @@ def test_a_running_run_is_stopped_and_says_by_whom(
 def test_what_the_cluster_refuses_fails_with_its_message(
     world: World, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(plan: ProcessPlan) -> dict:
+    def refuse(plan: ProcessPlan) -> dict[str, Any]:
         raise ClusterRejected("no such interpreter")
 
     monkeypatch.setattr(world.cluster, "start", refuse)
@@ -191,7 +192,7 @@ def test_what_the_cluster_refuses_fails_with_its_message(
 def test_an_error_of_ours_is_tried_again_later_and_later(
     world: World, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(plan: ProcessPlan) -> dict:
+    def fail(plan: ProcessPlan) -> dict[str, Any]:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(world.cluster, "start", fail)
@@ -240,14 +241,14 @@ def test_a_zombie_with_a_lost_lease_changes_nothing(world: World, submit: Callab
     admission.work(world.terms["admission"])
     run_id: uuid.UUID = world.run(public_id)["id"]
     with db.unit_of_work() as session:
-        held = runs.convergence.claim(session, run_id)
+        held = convergence.claim(session, run_id)
         assert held is not None
     with db.unit_of_work() as session:
         session.execute(text("update run set lease_until = now() - interval '1 s'"))
     runs.converge_run(run_id)
     before = world.run(public_id)
-    with pytest.raises(runs.LeaseLostError), db.unit_of_work() as session:
-        runs.convergence.record_started(session, held, 1, {"name": "stale"})
+    with pytest.raises(convergence.LeaseLostError), db.unit_of_work() as session:
+        convergence.record_started(session, held, 1, {"name": "stale"})
     assert world.run(public_id) == before
 
 
