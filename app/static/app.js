@@ -140,8 +140,11 @@ document.addEventListener("htmx:afterRequest", (event) => {
   $("#slow")?.classList.remove("on");
   if (event.detail.successful && offline) { offline.remove(); offline = null; }
 });
+let isPoll = false, rowsBefore = 0;
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target, elt } = event.detail;
+  isPoll = Boolean(polls(elt));
+  rowsBefore = $$("#rows tr").length;
   if (xhr.status >= 400) {
     event.detail.shouldSwap = false;
     const text = xhr.getResponseHeader("HX-Retarget") === "#toasts" ? xhr.responseText : "";
@@ -153,7 +156,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   } else if (polls(elt) && isHeld(target)) event.detail.shouldSwap = false;
 });
 document.addEventListener("htmx:oobBeforeSwap", (event) => {
-  if (event.detail.target.id !== "actions" && isHeld(event.detail.target)) event.detail.shouldSwap = false;
+  if (isPoll && event.detail.target.id !== "actions" && isHeld(event.detail.target)) event.detail.shouldSwap = false;
+});
+// After "load more" the next thing to read is the first new row.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (!isPoll && event.detail.target.id === "rows") $$("#rows tr")[rowsBefore]?.querySelector("a")?.focus();
 });
 let offline = null;
 const away = () => { offline ??= toast($("#toast-offline"), true); };

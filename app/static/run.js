@@ -1,7 +1,7 @@
 // The page of one run: its log and its charts. Lines are drawn as app/web/loglines.py draws them.
 import { $, $$, actions, toast } from "./app.js";
 
-const BLOCK = 500, HEIGHT = 19, LONGEST = 16384, SEGMENT = 400000, KEPT = 6;
+const BLOCK = 500, HEIGHT = 19, LONGEST = 16384, SEGMENT = 400000, KEPT = 3;
 const escapes = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
 const escape = (text) => text.replace(/[&<>"']/g, (c) => escapes[c]);
 const fill = (text, slots) => text.replace(/\{(\w+)\}/g, (all, name) => slots[name] ?? all);
@@ -160,7 +160,7 @@ if (card && view) {
     const far = [...loaded.keys()].map((k) => [k, block(k)]).filter(([, pre]) => pre)
       .map(([k, pre]) => [Math.abs(pre.offsetTop + pre.offsetHeight / 2 - middle), k, pre]).sort((a, b) => b[0] - a[0]);
     for (const [distance, k, pre] of far.slice(0, far.length - KEPT)) {
-      if (distance < 4000) continue;
+      if (distance < 2600 + pre.offsetHeight / 2 && far.length <= KEPT + 1) continue;
       const height = pre.offsetHeight;
       loaded.delete(k);
       pre.textContent = "";
@@ -180,7 +180,7 @@ if (card && view) {
     await load(k);
     while (pending.has(k)) await new Promise((done) => setTimeout(done, 20));
     const line = document.getElementById("L" + n);
-    if (line) view.scrollTop = line.offsetTop + pre.offsetTop - (middle ? view.clientHeight / 3 : 0);
+    if (line) view.scrollTop = line.offsetTop + pre.offsetTop - (middle ? view.clientHeight / 3 : 8);
     if (mark) { current = [n, n]; paintCurrent(); }
   }
   // The line or lines that the address names.

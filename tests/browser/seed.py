@@ -210,6 +210,17 @@ def _metrics(session: Session, run_id: uuid.UUID, start: datetime.datetime) -> N
             {"series_id": series_id, "step": step, "at": at, "value": value} for step, at, value in points])
 
 
+def add_run(session: Session, made: Seed, key: str, *, state: str, name: str, lines: int = 0) -> None:
+    """Another run of alice's in the project "vision", as it would be now."""
+    now = datetime.datetime.now(datetime.UTC)
+    created = now - datetime.timedelta(seconds=30)
+    started = None if state == "queued" else now - datetime.timedelta(seconds=20)
+    finished = now if state == "succeeded" else None
+    _run(session, made, key, now, name=name, state=state, created=created, started=started, finished=finished,
+         exit_code=0 if finished else None, lines=lines,
+         reason=("JUST_SUBMITTED", {}) if state == "queued" else None)
+
+
 def finish(session: Session, run_id: uuid.UUID) -> None:
     """A running run ends well, as convergence would record it."""
     now = datetime.datetime.now(datetime.UTC)
