@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import IO, Any, Self, cast
 
 from berth import ignores, sources
+from berth.config import config_path
 from berth.errors import InvalidInput
 from berth.quantities import show_size
 
@@ -85,8 +86,12 @@ def choose_files(folder: Path) -> tuple[list[str], list[str]]:
     rules = _own_rules(folder, ".berthignore") if listed is not None else []
     found = _from_git(folder, listed, rules) if listed is not None else _walk(folder, "", [], [])
     chosen, left_out = [], []
+    own = config_path().resolve()
     for name in found:
         path = folder / name
+        if path.name == own.name and path.resolve() == own:
+            left_out.append(f"{name} (it holds your token)")
+            continue
         try:
             mode = path.lstat().st_mode
         except OSError:

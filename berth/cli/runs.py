@@ -9,7 +9,7 @@ from berth import quantities
 from berth.cli import run_files, run_logs, run_submit
 from berth.cli.command import Command
 from berth.cli.exits import Exit
-from berth.cli.output import Column, Item
+from berth.cli.output import STATES, Column, Item
 from berth.cli.run_result import RUN_FIELDS, print_run, wait_for
 from berth.cli.shell import Shell
 from berth.errors import BerthError
@@ -48,24 +48,20 @@ def _ls(shell: Shell) -> int:
     return Exit.OK
 
 
+def _status(run: Item) -> str:
+    state, progress = str(run.get("state")), run.get("progress") or {}
+    has_share = state == "running" and progress.get("total")
+    share = f" {100 * progress['done'] // progress['total']}%" if has_share else ""
+    return f"{STATES.get(state, ('?', ''))[0]} {state}{share}"
+
+
 def _columns() -> list[Column]:
-    def status(run: Item) -> str:
-        progress = run.get("progress") or {}
-        share = f" {100 * progress['done'] // progress['total']}%" if progress.get("total") else ""
-        from berth.cli.output import STATES
-
-        sign = STATES.get(str(run.get("state")), ("?", ""))[0]
-        return f"{sign} {run.get('state')}{share}"
-
-    def style(run: Item) -> str:
-        from berth.cli.output import STATES
-
-        return STATES.get(str(run.get("state")), ("", ""))[1]
-
     return [
         Column("ID", lambda run: run.get("id")),
         Column("NAME", lambda run: run.get("name"), is_flexible=True),
-        Column("STATUS", status, lambda run: run.get("state"), style),
+        Column(
+            "STATUS", _status, lambda run: run.get("state"), lambda run: STATES.get(str(run.get("state")), ("", ""))[1]
+        ),
         Column("CPU", lambda run: run.get("cpu"), is_number=True),
         Column("MEM", lambda run: run.get("memory"), is_number=True),
         Column("GPUS", lambda run: run.get("gpus") or "-", lambda run: run.get("gpus"), is_number=True),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from berth import ignores, snapshots, sources
+from berth import config, ignores, snapshots, sources
 from berth.errors import InvalidInput
 
 GIT = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
@@ -160,6 +160,16 @@ def test_too_large_names_the_largest(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(snapshots, "MAX_FILES", 1)
     with pytest.raises(InvalidInput, match="2 files"):
         snapshots.pack(folder)
+
+
+def test_the_users_own_token_is_never_packed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / ".config"))
+    config.save_context("x", {"server": "http://localhost:1", "token": "berth_secret"})
+    write(folder, "other/config.toml")
+    assert snapshots.choose_files(folder) == (
+        ["other/config.toml"],
+        [".config/berth/config.toml (it holds your token)"],
+    )
 
 
 def test_odd_names(folder: Path) -> None:
