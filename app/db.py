@@ -8,7 +8,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -74,6 +76,12 @@ def read_session() -> Iterator[Session]:
     """
     with SessionFactory(bind=_reading(engine())) as session:
         yield session
+
+
+def driver(session: Session) -> psycopg.Connection[tuple[Any, ...]]:
+    """The connection of psycopg itself, in the session's transaction, for what is asked on every request."""
+    connection: psycopg.Connection[tuple[Any, ...]] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    return connection
 
 
 def after_commit(session: Session, action: Callable[[], None]) -> None:

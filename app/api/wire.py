@@ -69,6 +69,13 @@ def page_response(request: Request, items: Sequence[Any], after: str | None) -> 
     return raw_json_response(body, headers=link_header(request, after))
 
 
+def raw_page_response(request: Request, items: Sequence[str], after: str | None) -> Response:
+    """As `page_response`, of items that are JSON already."""
+    following = "null" if after is None else f'"{after}"'
+    body = f'{{"items":[{",".join(items)}],"next":{following},"has_more":{"true" if after else "false"}}}'
+    return raw_json_response(body.encode("utf-8", "replace"), headers=link_header(request, after))
+
+
 def link_header(request: Request, after: str | None) -> dict[str, str]:
     """`Link: <…>; rel="next"` with the request's own parameters (RFC 8288)."""
     if after is None:

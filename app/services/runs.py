@@ -5,11 +5,11 @@ import time
 import uuid
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from app.db import after_commit
+from app.db import after_commit, driver
 from app.domain.access import Action, Actor
 from app.domain.names import new_run_id
 from app.domain.quantities import format_cpu, format_memory
@@ -18,7 +18,7 @@ from app.domain.states import TERMINAL, Desired
 from app.errors import N_, FieldError, Invalid, TooMany
 from app.faults import crash_point
 from app.queue import mark_due
-from app.repositories.runs import get_run
+from app.repositories.runs import DETAIL, JOINED, RunRow, get_run
 from app.services import idempotency
 from app.services.identity import require
 from app.settings import get_settings
@@ -64,28 +64,30 @@ class TooManyWaiting(TooMany):
     hint = N_("Wait until some have started, or stop some of them.")
 
 
-_SUBMIT = text("""
+# One statement, so the run is there with its history and its audit row or not at all; it gives what `get_run` gives.
+_SUBMIT = f"""
 with once as (
   insert into idempotency_key (user_id, route, key, body_hash, status, location)
-  select :actor_id, :route, :key, :body_hash, 202, :location where cast(:key as text) is not null
+  select %(actor_id)s, %(route)s, %(key)s, %(body_hash)s, 202, %(public_id)s where %(key)s::text is not null
   on conflict do nothing returning key
 ), made as (
   insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, parent_id, pool, priority,
                    cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
-  select :id, :public_id, :project_id, :actor_id, :name, :kind, cast(:spec as jsonb), cast(:source as jsonb),
-         :tags, :parent_id, :pool, :priority, :cpu_millis, :memory_bytes, :gpus, :replicas, 'JUST_SUBMITTED', '{}'
-   where cast(:key as text) is null or exists (select 1 from once)
-  returning id
+  select %(id)s, %(public_id)s, %(project_id)s, %(actor_id)s, %(name)s, %(kind)s, %(spec)s::jsonb, %(source)s::jsonb,
+         %(tags)s, %(parent_id)s, %(pool)s, %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s, %(replicas)s,
+         'JUST_SUBMITTED', '{{}}'
+   where %(key)s::text is null or exists (select 1 from once)
+  returning *
 ), told as (
   insert into run_event (run_id, code, attempt, new_state, actor_id, data)
-  select id, 'submitted', 1, 'queued', :actor_id, jsonb_build_object('by', cast(:actor_name as text)) from made
+  select id, 'submitted', 1, 'queued', %(actor_id)s, jsonb_build_object('by', %(actor_name)s::text) from made
 ), audited as (
   insert into audit_entry (actor_id, actor_name, verb, object_type, object_id, project_id, after, address, request_id)
-  select :actor_id, :actor_name, 'run.submit', 'run', :public_id, :project_id,
-         jsonb_build_object('name', cast(:name as text), 'state', 'queued'), :address, :request_id from made
+  select %(actor_id)s, %(actor_name)s, 'run.submit', 'run', %(public_id)s, %(project_id)s,
+         jsonb_build_object('name', %(name)s::text, 'state', 'queued'), %(address)s, %(request_id)s from made
 )
-select pg_notify('berth_admission', '') from made
-""")
+select {DETAIL}, pg_notify('berth_admission', '') from made r {JOINED}
+"""  # noqa: S608 - constants only
 
 
 def submit_run(
@@ -97,52 +99,49 @@ def submit_run(
     *,
     once: idempotency.Claim | None = None,
     parent_id: uuid.UUID | None = None,
-) -> str:
-    """Puts a run in line and returns its public id; it starts when its pool has room.
+) -> RunRow:
+    """Puts a run in line and returns it; it starts when its pool has room.
 
-    With a `once` that was used before, the id of the run that it made. Nothing is reserved here: this
-    refuses only what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting.
+    With a `once` that was used before, the run that it made. Nothing is reserved here: this refuses only
+    what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
     check_startable(session, project_id, spec)
-    public_id = new_run_id()
     asked = spec.resources
     stored = spec.model_dump(mode="json", exclude_defaults=True) | {"kind": _kind(spec), "name": spec.name}
-    made = session.execute(
-        _SUBMIT,
-        {
-            "id": uuid7(),
-            "public_id": public_id,
-            "project_id": project_id,
-            "actor_id": actor.user_id,
-            "actor_name": actor.name,
-            "address": actor.address,
-            "request_id": actor.request_id,
-            "name": spec.name,
-            "kind": stored["kind"],
-            "spec": json.dumps(stored),
-            "source": json.dumps(source),
-            "tags": spec.tags,
-            "parent_id": parent_id,
-            "pool": spec.pool,
-            "priority": PRIORITIES[spec.priority],
-            "cpu_millis": asked.cpu_millis,
-            "memory_bytes": asked.memory_bytes,
-            "gpus": asked.gpus,
-            "replicas": spec.replicas,
-            "route": once.route if once else None,
-            "key": once.key if once else None,
-            "body_hash": once.body_hash if once else None,
-            "location": public_id,
-        },
-    ).one_or_none()
-    if made is None and once is not None:
-        answer = idempotency.find(session, once)
-        assert answer is not None, "the key was taken, so its row is there"
-        return answer.location or ""
+    values = {
+        "id": uuid7(),
+        "public_id": new_run_id(),
+        "project_id": project_id,
+        "actor_id": actor.user_id,
+        "actor_name": actor.name,
+        "address": actor.address,
+        "request_id": actor.request_id,
+        "name": spec.name,
+        "kind": stored["kind"],
+        "spec": json.dumps(stored),
+        "source": json.dumps(source),
+        "tags": spec.tags,
+        "parent_id": parent_id,
+        "pool": spec.pool,
+        "priority": PRIORITIES[spec.priority],
+        "cpu_millis": asked.cpu_millis,
+        "memory_bytes": asked.memory_bytes,
+        "gpus": asked.gpus,
+        "replicas": spec.replicas,
+        "route": once.route if once else None,
+        "key": once.key if once else None,
+        "body_hash": once.body_hash if once else None,
+    }
+    made = driver(session).execute(_SUBMIT, values).fetchone()
     crash_point("submit.before_commit")
     after_commit(session, _submitted)
-    return public_id
+    if made is not None:
+        return RunRow(*made[:-1])
+    assert once is not None, "only a key that was used before makes nothing"
+    answer = idempotency.find(session, once)
+    assert answer is not None, "the key was taken, so its row is there"
+    return get_run(session, actor, answer.location or "")
 
 
 def _submitted() -> None:
@@ -245,7 +244,7 @@ select id from asked
 """)
 
 
-def stop_run(session: Session, actor: Actor, public_id: str) -> Row[Any]:
+def stop_run(session: Session, actor: Actor, public_id: str) -> RunRow:
     """Asks a run to end; asking again, or asking of one that has ended, changes nothing. Returns the run."""
     run = get_run(session, actor, public_id)
     require(actor, Action.RUN_WRITE, run.project_id)
@@ -275,7 +274,7 @@ def rerun(
     changes: dict[str, Any] | None = None,
     *,
     once: idempotency.Claim | None = None,
-) -> str:
+) -> RunRow:
     """Submits the same again, with `changes` to fields of its spec; the new run names the old one as its parent.
 
     Raises pydantic's ValidationError for changes that make no valid spec, and what `submit_run` raises.

@@ -80,7 +80,7 @@ def submit(actor: Actor) -> Callable[..., str]:
     def make(**spec: object) -> str:
         asked = JobSpec.model_validate({"name": "test", "command": ["true"], **spec})
         with db.unit_of_work() as session:
-            return submit_run(session, actor, next(iter(actor.roles)), asked, {})
+            return submit_run(session, actor, next(iter(actor.roles)), asked, {}).public_id
 
     return make
 

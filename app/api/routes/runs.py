@@ -2,6 +2,7 @@
 
 import datetime
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Path, Query
@@ -14,11 +15,12 @@ from app.api.deps import ActorDep, AfterDep, IdempotencyDep, LimitDep, ProjectDe
 from app.api.problems import language_of
 from app.api.routing import PREFIX, new_router, problems
 from app.api.schemas.runs import (
+    ITEM_FIELDS,
+    USUAL_FIELDS,
     Empty,
     EventPage,
     RunClone,
     RunCreate,
-    RunItem,
     RunPage,
     RunRead,
     event_read,
@@ -31,7 +33,7 @@ from app.domain.filters import MAX_LENGTH, FilterError, parse
 from app.domain.names import RUN_ID
 from app.errors import FieldError, Invalid, NotFound
 from app.repositories import runs as repository
-from app.repositories.runs import SORTS, Position
+from app.repositories.runs import SORTS, Position, RunRow
 from app.services import runs
 from app.services.identity import require
 from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
@@ -40,8 +42,6 @@ router = new_router("runs")
 
 RunId = Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])]
 _REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting)
-# What a list may leave out; the id always comes.
-_FIELDS = tuple(RunItem.model_fields)
 
 
 @router.post("/projects/{project}/runs", status_code=202, responses=_REFUSALS, response_model=RunRead)
@@ -54,8 +54,7 @@ def create_run(
     What could never start is refused here, with the nearest that could.
     """
     source = body.source.model_dump(exclude_none=True)
-    public_id = runs.submit_run(session, actor, project.id, body.spec, source, once=once)
-    return _accepted(request, repository.get_run(session, actor, public_id))
+    return _accepted(request, runs.submit_run(session, actor, project.id, body.spec, source, once=once))
 
 
 @router.get("/projects/{project}/runs", response_model=RunPage)
@@ -80,18 +79,16 @@ def list_runs(
     scope = f"runs:{project.id}:{sort}:{q}"
     position = _position(cursors.decode(scope, after)) if after else None
     now = datetime.datetime.now(datetime.UTC)
-    rows = repository.list_runs(
-        session, actor, project.id, terms=terms, sort=sort, after=position, limit=limit, now=now
+    stored = [name for name in wanted if name in repository.ITEM_FIELDS]
+    rows = repository.list_run_items(
+        session, actor, project.id, stored, terms=terms, sort=sort, after=position, limit=limit, now=now
     )
-    language = language_of(request)
-    items = [run_item(row, now, language) for row in rows[:limit]]
-    if wanted is not None:
-        items = [{name: item[name] for name in wanted} for item in items]
+    language, shown = language_of(request), frozenset(wanted)
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
         following = cursors.encode(scope, [str(last.id), last.name] if "name" in sort else [str(last.id)])
-    return wire.page_response(request, items, following)
+    return wire.raw_page_response(request, [run_item(row, shown, language) for row in rows[:limit]], following)
 
 
 def _position(values: list[Any]) -> Position:
@@ -105,14 +102,14 @@ def _terms(q: str) -> Any:
         raise Invalid([FieldError("/query/q", error.message, error.fix, slots=error.slots)]) from error
 
 
-def _wanted(fields: str | None) -> list[str] | None:
+def _wanted(fields: str | None) -> Sequence[str]:
     if fields is None:
-        return None
+        return USUAL_FIELDS
     names = [name.strip() for name in fields.split(",") if name.strip()]
-    unknown = [name for name in names if name not in _FIELDS]
+    unknown = [name for name in names if name not in ITEM_FIELDS]
     if unknown:
-        raise Invalid([FieldError("/query/fields", f"there is no field {unknown[0][:40]}", ",".join(_FIELDS))])
-    return ["id", *(name for name in names if name != "id")]
+        raise Invalid([FieldError("/query/fields", f"there is no field {unknown[0][:40]}", ",".join(ITEM_FIELDS))])
+    return list(dict.fromkeys(["id", *names]))
 
 
 @router.get("/runs/{run}", response_model=RunRead)
@@ -146,8 +143,7 @@ def rerun(
 ) -> Response:
     """Submit the same again: the same code, command and parameters."""
     del body
-    public_id = runs.rerun(session, actor, _checked(run), once=once)
-    return _accepted(request, repository.get_run(session, actor, public_id))
+    return _accepted(request, runs.rerun(session, actor, _checked(run), once=once))
 
 
 @router.post("/runs/{run}:clone", status_code=202, responses=_REFUSALS, response_model=RunRead)
@@ -157,11 +153,11 @@ def clone_run(
 ) -> Response:
     """Submit it again with other values for some fields of its spec."""
     try:
-        public_id = runs.rerun(session, actor, _checked(run), body.changes, once=once)
+        made = runs.rerun(session, actor, _checked(run), body.changes, once=once)
     except ValidationError as error:
         findings = [{**finding, "loc": ("body", "changes", *finding["loc"])} for finding in error.errors()]
         raise Invalid(field_errors(findings)) from error
-    return _accepted(request, repository.get_run(session, actor, public_id))
+    return _accepted(request, made)
 
 
 @router.get("/runs/{run}/events", response_model=EventPage)
@@ -187,7 +183,7 @@ def _checked(run: str) -> str:
     return run
 
 
-def _accepted(request: Request, row: Any) -> Response:
+def _accepted(request: Request, row: RunRow) -> Response:
     now = datetime.datetime.now(datetime.UTC)
     headers = {"location": f"{PREFIX}/runs/{row.public_id}", "etag": wire.etag(row.version)}
     return wire.json_response(run_read(row, now, language_of(request)), 202, headers)

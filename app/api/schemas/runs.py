@@ -1,15 +1,17 @@
 """Runs on the wire."""
 
 import datetime
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 
+from app.api import wire
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.reasons import EVENTS, REASONS
 from app.i18n import translate
-from app.repositories.runs import PRIORITY_NAMES
+from app.repositories.runs import PRIORITY_NAMES, EventRow, ItemRow, RunRow
 from app.settings import get_settings
 from app.workloads.base import Line
 from app.workloads.kinds.job import JobSpec
@@ -98,7 +100,40 @@ class Progress(BaseModel):
 
 
 class RunItem(BaseModel):
-    """A run as lists show it."""
+    """A run as lists give it: the fields that were asked for, or those that stand first."""
+
+    id: str
+    name: str | None = None
+    state: str | None = None
+    desired: str | None = None
+    tags: list[str] | None = None
+    created_by: str | None = None
+    priority: str | None = None
+    pool: str | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    gpus: int | None = None
+    reason: ReasonRead | None = None
+    first_error: str | None = None
+    progress: Progress | None = None
+    created_at: datetime.datetime | None = None
+    waited_seconds: float | None = None
+    ran_seconds: float | None = None
+    version: int | None = None
+    # Only when asked for.
+    project: str | None = None
+    kind: str | None = None
+    replicas: int | None = None
+    attempt: int | None = None
+    exit_code: int | None = None
+    queued_at: datetime.datetime | None = None
+    started_at: datetime.datetime | None = None
+    finished_at: datetime.datetime | None = None
+    url: str | None = None
+
+
+class RunRead(BaseModel):
+    """One run with everything that is known of it."""
 
     id: str
     project: str
@@ -127,11 +162,6 @@ class RunItem(BaseModel):
     ran_seconds: float | None
     url: str
     version: int
-
-
-class RunRead(RunItem):
-    """One run with everything that is known of it."""
-
     spec: dict[str, Any]
     source: dict[str, Any]
     parent: str | None
@@ -177,8 +207,35 @@ def reason(code: str | None, args: dict[str, Any] | None, language: str) -> dict
     return {"code": code, "text": sentence, "args": args or {}}
 
 
-def run_item(row: Row[Any], now: datetime.datetime, language: str) -> dict[str, Any]:
-    """A row of `repositories/runs.py:list_runs`, as RunItem has it."""
+ITEM_FIELDS = tuple(RunItem.model_fields)
+USUAL_FIELDS = ITEM_FIELDS[: ITEM_FIELDS.index("version") + 1]
+
+
+def run_item(row: ItemRow, wanted: Collection[str], language: str) -> str:
+    """The JSON of a row of `repositories/runs.py:list_run_items`, with what Postgres cannot know added."""
+    added = ""
+    if "cpu" in wanted:
+        added = f',"cpu":"{format_cpu(row.cpu_millis)}"'
+    if "memory" in wanted:
+        added += f',"memory":"{_memory(row.memory_bytes)}"'
+    if "url" in wanted:
+        added += f',"url":{wire.dumps(url_of(row.public_id)).decode()}'
+    if "reason" in wanted:
+        why = "null" if row.reason_code is None else wire.dumps(reason(row.reason_code, row.reason, language)).decode()
+        added += f',"reason":{why}'
+    return f"{row.json[:-1]}{added}}}"
+
+
+_memory = lru_cache(maxsize=1000)(format_memory)
+
+
+def url_of(public_id: str) -> str:
+    """The run's page."""
+    return f"{get_settings().console_url}/r/{public_id}"
+
+
+def run_read(row: RunRow, now: datetime.datetime, language: str) -> dict[str, Any]:
+    """A row of `repositories/runs.py:get_run`, as RunRead has it."""
     started, finished = row.started_at, row.finished_at
     waited_until = started or finished or now
     done = row.progress_done
@@ -208,29 +265,28 @@ def run_item(row: Row[Any], now: datetime.datetime, language: str) -> dict[str, 
         "finished_at": finished,
         "waited_seconds": max(round((waited_until - row.queued_at).total_seconds(), 3), 0.0),
         "ran_seconds": None if started is None else max(round(((finished or now) - started).total_seconds(), 3), 0.0),
-        "url": f"{get_settings().console_url}/r/{row.public_id}",
+        "url": url_of(row.public_id),
         "version": row.version,
+        "spec": row.spec,
+        "source": row.source,
+        "parent": row.parent,
+        "place": row.place,
+        "attempts": [_attempt(attempt, language) for attempt in row.attempts],
     }
 
 
-def run_read(row: Row[Any], now: datetime.datetime, language: str) -> dict[str, Any]:
-    """A row of `repositories/runs.py:get_run`, as RunRead has it."""
-    attempts = [
-        {
-            "number": attempt["number"],
-            "state": attempt["state"],
-            "cause": attempt["cause"],
-            "reason": reason(attempt["reason_code"], attempt["reason"], language),
-            **{key: attempt[key] for key in ("exit_code", "first_error", "admitted_at", "started_at", "finished_at")},
-            "replicas": attempt["replicas"],
-        }
-        for attempt in row.attempts
-    ]
-    extra = {"spec": row.spec, "source": row.source, "parent": row.parent, "place": row.place, "attempts": attempts}
-    return run_item(row, now, language) | extra
+def _attempt(attempt: dict[str, Any], language: str) -> dict[str, Any]:
+    return {
+        "number": attempt["number"],
+        "state": attempt["state"],
+        "cause": attempt["cause"],
+        "reason": reason(attempt["reason_code"], attempt["reason"], language),
+        **{key: attempt[key] for key in ("exit_code", "first_error", "admitted_at", "started_at", "finished_at")},
+        "replicas": attempt["replicas"],
+    }
 
 
-def event_read(row: Row[Any], language: str) -> dict[str, Any]:
+def event_read(row: EventRow, language: str) -> dict[str, Any]:
     """A row of `repositories/runs.py:list_events`, with its sentence."""
     text = translate(language, EVENTS.get(row.code, row.code), **{"attempt": row.attempt} | row.data)
     kept = ("id", "at", "code", "attempt", "old_state", "new_state", "actor")

@@ -95,7 +95,7 @@ def rerun(request: Request, project: str, run: str, csrf: Annotated[str, Form()]
         check_form(request, visitor, csrf)
         visitor.project(project)
         made = runs.rerun(visitor.session, visitor.actor, run)
-    return see_other(f"/projects/{project}/runs/{made}")
+    return see_other(f"/projects/{made.project}/runs/{made.public_id}")
 
 
 @dataclass(frozen=True)
