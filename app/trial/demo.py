@@ -67,7 +67,7 @@ def main(*, show_password: bool = False) -> int:
             stack.enter_context(server)
             if show_password and server.password:
                 say(f"the password of {server.user}: {server.password}")
-            demo = Demo(server.client(PROJECT), server.environment(PROJECT))
+            demo = Demo(stack.enter_context(server.client(PROJECT)), server.environment(PROJECT))
             stack.callback(demo.clean_up)
             demo.run()
     except (DemoFailedError, BerthError) as error:

@@ -126,8 +126,8 @@ class DemoServer:
     def end(self) -> None:
         """Revokes the token, and ends the server if this demo started it."""
         if self.token_id:
-            with suppress(BerthError):
-                self.client().call("DELETE", f"/tokens/{self.token_id}")
+            with suppress(BerthError), self.client() as client:
+                client.call("DELETE", f"/tokens/{self.token_id}")
             self.token_id = ""
         if self.process is None:
             return

@@ -7,7 +7,6 @@ this; the local cluster has its own record of the runs.
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,14 +107,6 @@ def is_alive(process: psutil.Process) -> bool:
     """Whether it runs, stopped or not; a zombie does not."""
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def wait_until_ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Whether the child ended before `deadline` (monotonic seconds)."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(max(0.0, deadline - time.monotonic()))
-        return True
     return False
 
 

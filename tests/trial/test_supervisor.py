@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ from typing import Any
 import psutil
 import pytest
 
+import berth
+from app.trial.demo import members_of
 from app.trial.embedded import find
 from app.trial.postgres import wait_until
 from app.trial.processes import is_alive
 from app.trial.state import read_record
 
-COMMAND = [sys.executable, "-P", "-m", "app.trial.supervisor", "--keep-runs", "--no-browser"]
+COMMAND = [sys.executable, "-P", "-m", "app.trial.supervisor", "--no-browser"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("BERTH_", "PYTEST"))}
 
 
@@ -126,6 +129,60 @@ def test_the_life_of_one_start(home: Path) -> None:
         servers = find(home, home / "processes")
         assert servers.postgres is not None
         assert servers.postgres.processes() == []
+
+
+@contextmanager
+def client_of(up: Up) -> Iterator[berth.Client]:
+    """An administrator's client; the first call in a home sets the administrator up through the API."""
+    key = up.heard.partition("/?k=")[2].split()[0]
+    body = json.dumps({"key": key, "name": "admin", "password": "long enough to be taken", "project": "demo"})
+    request = urllib.request.Request(
+        f"{up.url}/api/v1/setup", body.encode(), {"Content-Type": "application/json", "Origin": up.url}
+    )
+    try:
+        urllib.request.urlopen(request, timeout=60).close()
+    except urllib.error.HTTPError as error:
+        assert error.code == 404, "only the key of an empty home sets up"
+        error.close()
+    addresses = find(up.home, up.home / "processes").environment()
+    made = subprocess.run(
+        [sys.executable, "-m", "app.trial.owner", "token"],
+        env={**ENVIRONMENT, **addresses, "BERTH_HOME": str(up.home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with berth.Client(up.url, json.loads(made.stdout)["token"], "demo") as client:
+        yield client
+
+
+def test_runs_outlive_berth_and_are_adopted_or_stopped(home: Path) -> None:
+    with berth_up(home) as up, client_of(up) as client:
+        run = client.runs.submit(["sleep", "600"], name="long", cpu="100m", memory="64Mi", grace="2s")
+        assert wait_until(lambda: client.runs.get(run.id).state == "running", 60)
+        reset = subprocess.run(
+            [sys.executable, "-m", "berth", "admin", "reset-password", "admin"],
+            env={**ENVIRONMENT, "BERTH_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert reset.stdout.startswith(f"{up.url}/")
+        assert get(reset.stdout.strip()) == 200
+        assert "the 1 running run keeps going" in up.end()
+    assert processes_of(run.id), "the run went on without Berth"
+
+    with berth_up(home, "--port", "0", "--stop-runs") as up, client_of(up) as client:
+        adopted = client.runs.get(run.id)
+        assert (adopted.state, adopted.attempt) == ("running", 1)
+        assert "all runs have ended" in up.end()
+    assert not processes_of(run.id)
+    with berth_up(home) as up, client_of(up) as client:
+        assert client.runs.get(run.id).state == "stopped"
+
+
+def processes_of(run_id: str) -> list[int]:
+    return [member.process.pid for member in members_of(run_id)]
 
 
 def test_a_killed_supervisor_leaves_nothing_double(home: Path) -> None:
