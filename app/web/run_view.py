@@ -447,33 +447,27 @@ _ISOLATION = {
     "none": N_("none: projects share one user"),
     "bubblewrap": N_("bubblewrap: own file system view and process list"),
 }
-_MEMORY_LIMITS = {
-    "cgroup": N_("by cgroup"),
-    "watchdog": N_("watched; ended above what it asked for"),
-    "none": N_("not limited"),
-}
-_CPU_LIMITS = {
-    "cgroup": N_("by cgroup"),
-    "affinity": N_("bound to as many cores"),
-    "none": N_("not limited"),
+# By what the cluster says is in force: how memory is limited, and how CPU is.
+_BY_CGROUP = (N_("by cgroup"), N_("by cgroup"))
+_LIMITS = {
+    "cgroup v1": _BY_CGROUP,
+    "cgroup v2": _BY_CGROUP,
+    "watchdog and affinity": (N_("watched; ended above what it asked for"), N_("bound to as many cores")),
 }
 
 
 def _place(view: View, row: Any, facts: Mapping[str, Any]) -> list[Item]:
     """What is known of the cluster: host, isolation, limits in force."""
-    limits = facts.get("limits") or {}
     made = [Item(view.say("Cluster"), str(facts.get("cluster") or row.pool))]
     if facts.get("host"):
         made.append(Item(view.say("Machine"), str(facts["host"])))
     if facts.get("isolation"):
         told = str(facts["isolation"])
         made.append(Item(view.say("Isolation"), view.say(_ISOLATION.get(told, told))))
-    if limits.get("memory"):
-        told = str(limits["memory"])
-        made.append(Item(view.say("Memory limit"), view.say(_MEMORY_LIMITS.get(told, told))))
-    if limits.get("cpu"):
-        told = str(limits["cpu"])
-        made.append(Item(view.say("CPU limit"), view.say(_CPU_LIMITS.get(told, told))))
+    memory, cpu = _LIMITS.get(str(facts.get("limits")), ("", ""))
+    if memory:
+        made.append(Item(view.say("Memory limit"), view.say(memory)))
+        made.append(Item(view.say("CPU limit"), view.say(cpu)))
     return made
 
 

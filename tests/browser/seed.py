@@ -63,7 +63,7 @@ def seed(session: Session) -> Seed:
         session.execute(insert(Membership).values(project_id=made.ids[name], user_id=made.ids["alice"], role="owner"))
     session.execute(insert(Membership).values(project_id=made.ids["vision"], user_id=made.ids["bob"], role="viewer"))
     cluster = uuid7()
-    facts = {"host": "node-1", "isolation": "none", "limits": {"memory": "watchdog", "cpu": "affinity"}}
+    facts = {"host": "node-1", "isolation": "none", "limits": "watchdog and affinity"}
     session.execute(insert(Cluster).values(id=cluster, name="local", kind="local", facts=facts, seen_at=now))
     session.execute(
         insert(Pool).values(name="local", cluster_id=cluster, cpu_millis=8000, memory_bytes=16 << 30, gpus=0)
