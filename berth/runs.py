@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 
 _POLL_FIRST, _POLL_LONGEST = 0.2, 2.0
 
+# All that a `Run` of a list has; without being asked the server sends only what its own lists show.
+_LISTED = ",".join(
+    (
+        *("id", "project", "name", "kind", "state", "desired", "tags", "created_by", "priority", "pool"),
+        *("cpu", "memory", "gpus", "replicas", "attempt", "reason", "exit_code", "first_error", "progress"),
+        *("created_at", "queued_at", "started_at", "finished_at", "waited_seconds", "ran_seconds"),
+        *("parent", "url", "version"),
+    )
+)
+
 
 class Runs:
     """`client.runs`."""
@@ -108,7 +118,9 @@ class Runs:
     ) -> Iterator[Run]:
         """Runs, newest first; `q` is the filter of the page, such as "status:running owner:me"."""
         path = self._client.path("projects", project or self._client.project, "runs")
-        return (read_run(item, self) for item in self._client.items(path, {"q": q, "sort": sort}, limit))
+        return (
+            read_run(item, self) for item in self._client.items(path, {"q": q, "sort": sort, "fields": _LISTED}, limit)
+        )
 
     def stop(self, run_id: str) -> Run:
         """Asks for the end: first politely, after its grace by force."""

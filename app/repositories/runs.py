@@ -134,6 +134,7 @@ ITEM_FIELDS = {
     "waited_seconds": "round(extract(epoch from coalesce(r.started_at, r.finished_at, now()) - r.queued_at), 3)",
     "ran_seconds": "round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3)",
     "version": "r.version",
+    "parent": _ELSEWHERE["parent"],
 }
 
 

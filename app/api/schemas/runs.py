@@ -129,6 +129,7 @@ class RunItem(BaseModel):
     queued_at: datetime.datetime | None = None
     started_at: datetime.datetime | None = None
     finished_at: datetime.datetime | None = None
+    parent: str | None = None
     url: str | None = None
 
 
