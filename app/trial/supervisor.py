@@ -67,8 +67,9 @@ class Supervisor:
         self.settings: dict[str, Any] = {}
         self.signals: list[int] = []
         self.url = ""
-        # Nothing may be decided by the environment of the one that is found in a run's own.
-        self.environment = {**os.environ, "BERTH_HOME": str(home), MARKER: self.marker, "PYTHONUNBUFFERED": "1"}
+        # Threads that each have an arena of the allocator's keep memory that none of them uses.
+        self.environment = {"MALLOC_ARENA_MAX": "2", **os.environ, "BERTH_HOME": str(home)}
+        self.environment |= {MARKER: self.marker, "PYTHONUNBUFFERED": "1"}
 
     def run(self) -> int:
         """The exit code: 0 after an ordinary end."""
@@ -132,14 +133,11 @@ class Supervisor:
         """From the first process to the last."""
         wake = self.catch_signals()
         logs = self.home / "processes"
-        concurrency = str(self.settings["worker_processes"])
-        celery = [*PYTHON, "-m", "celery", "-A", "app.queue", "worker", "--pool", "prefork"]
-        celery += ["--concurrency", concurrency, "--loglevel", "warning"]
-        celery += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        worker = [*PYTHON, "-m", "app.trial.worker", str(self.settings["worker_processes"])]
         web = [*PYTHON, "-m", "app.trial.web", str(listening.fileno()), str(self.settings["web_processes"])]
         self.children = [
             Child("web", web, logs / "web.log", [listening.fileno()]),
-            Child("worker", celery, logs / "worker.log"),
+            Child("worker", worker, logs / "worker.log"),
             Child("controller", [*PYTHON, "-m", "app.workers.controller"], logs / "controller.log"),
         ]
         try:
