@@ -92,7 +92,7 @@ if (card && view) {
     : ERROR.test(line.text.slice(0, 2000).replace(SGR, "")) ? " e" : "";
   const draw = (line, before) => {
     const text = line.gap ? escape(fill(says.saysGap, line.gap)) : markup(line.text, says.saysMore);
-    return `<span class="l${kindOf(line)}" id="L${line.n}" data-n="${line.n}" data-ms="${line.ms}" data-g="${gutter(line.n, line.ms, before)}">${text}\n</span>`;
+    return `<span class="l${kindOf(line)}" id="L${line.n}" data-n="${line.n}" data-ms="${line.ms}" data-g="${gutter(line.n, line.ms, before)}">${text}</span>`;
   };
   const drawAll = (lines) => lines.map((line, i) => draw(line, lines[i - 1]?.ms)).join("");
   const read = (item) => ({ n: item.line, ms: Date.parse(item.at) || 0, stream: item.stream, text: item.text, gap: item.gap });

@@ -67,8 +67,10 @@ def _chart(title: str, series: list[Any]) -> Chart:
     for number, one in enumerate(series[:COLOURS], 1):
         label = one.name.rpartition("/")[0] if len(series) > 1 else ""
         lines.append(ChartLine(one.name, label, formats.figure(one.last_value), f"k{number}"))
-    parts = [
-        f"{one.name}: {formats.figure(one.last_value)} ({formats.figure(one.min_value)}–{formats.figure(one.max_value)})"
-        for one in series[:COLOURS]
-    ]
-    return Chart(title, lines, json.dumps([line.name for line in lines]), "; ".join(parts))
+    sentence = "; ".join(_spoken(one) for one in series[:COLOURS])
+    return Chart(title, lines, json.dumps([line.name for line in lines]), sentence)
+
+
+def _spoken(series: Any) -> str:
+    last, low, high = map(formats.figure, (series.last_value, series.min_value, series.max_value))
+    return f"{series.name}: {last} ({low}–{high})"

@@ -65,10 +65,7 @@ def markup(text: str, language: str = "en") -> Markup:
     more = len(text) - LONGEST
     if more > 0:
         text = text[:LONGEST]
-    if "\x1b" not in text:
-        made = escape(text)
-    else:
-        made = _coloured(text)
+    made = _coloured(text) if "\x1b" in text else escape(text)
     if more > 0:
         made += Markup(' <i class="cut">{}</i>').format(translate(language, _MORE, number=more))
     return made

@@ -1,19 +1,18 @@
 """What the page of one run shows, made from the repositories' rows. No I/O: time, zone and rows are arguments."""
 
-import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from app.domain.quantities import format_duration
 from app.domain.states import TERMINAL, RunState
 from app.errors import N_
-from app.i18n import translate
 from app.web import formats, reasons, statuses
 from app.web.pages.runs import is_stopping, resources, spans
+from app.web.run_phases import Phase, View, build_phases
+from app.web.run_tables import AttemptRow, EventRow, OutputRow
 from app.web.templating import with_markup
 
 
@@ -35,19 +34,6 @@ class Fact:
     value: str
     unit: str = ""
     part: int | None = None
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of the time line, in thousandths of its width. `since` (ms) is set while it still grows."""
-
-    text: str
-    colour: str
-    span: str
-    seconds: float
-    since: int | None = None
-    x: int = 0
-    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,53 +76,6 @@ class Banner:
 
     title: str
     text: str
-
-
-@dataclass(frozen=True)
-class AttemptRow:
-    """One attempt."""
-
-    number: int
-    status: Markup
-    reason: str
-    exit_code: str
-    started: str
-    ran: str
-    memory: str
-    log_url: str
-
-
-@dataclass(frozen=True)
-class OutputRow:
-    """One file that the run left."""
-
-    path: str
-    size: str
-    sha256: str
-    short: str
-    url: str
-
-
-@dataclass(frozen=True)
-class EventRow:
-    """One line of the history."""
-
-    iso: str
-    at: str
-    full: str
-    text: str
-
-
-@dataclass(frozen=True)
-class View:
-    """Who looks, and when: what every builder here needs."""
-
-    language: str
-    zone: datetime.tzinfo
-    now: datetime.datetime
-
-    def say(self, text: str, **slots: Any) -> str:
-        return translate(self.language, text, **slots)
 
 
 @dataclass
@@ -228,9 +167,9 @@ def _subtitle(view: View, row: Any) -> Markup:
         text = N_("{user} submitted it at {time} · {command} at {commit}")
     parts = [with_markup(view.language, text, **slots)]
     if source.get("git_dirty"):
-        parts.append(Markup(view.say("with changes that are not committed")))
+        parts.append(escape(view.say("with changes that are not committed")))
     if row.attempt > 1:
-        parts.append(Markup(view.say("attempt {number}", number=row.attempt)))
+        parts.append(escape(view.say("attempt {number}", number=row.attempt)))
     if row.parent:
         link = Markup('<a class="link mono" href="/r/{0}">{0}</a>').format(row.parent)
         parts.append(with_markup(view.language, "again, after {run}", run=link))
@@ -241,62 +180,6 @@ def _entry(spec: Mapping[str, Any]) -> str:
     command = spec.get("command")
     text = " ".join(command) if isinstance(command, list) else str(spec.get("script") or "").strip().split("\n")[0]
     return text if len(text) <= 60 else text[:59] + "…"
-
-
-def build_phases(view: View, row: Any) -> list[Phase]:
-    """Queued, starting, running and how it ended, of the current attempt; and what is left where it is known."""
-    attempt = next((found for found in row.attempts if found["number"] == row.attempt), None)
-    end = row.finished_at or view.now
-    admitted = _time(attempt["admitted_at"]) if attempt and row.state != RunState.QUEUED else None
-    started = row.started_at
-    is_live = row.state not in TERMINAL
-    made = [
-        _phase(view, N_("Queued"), "p-queued", row.queued_at, admitted or started or end, is_live and admitted is None)
-    ]
-    if admitted is not None:
-        made.append(_phase(view, N_("Starting"), "p-starting", admitted, started or end, is_live and started is None))
-    if started is not None:
-        colour = f"p-{row.state}" if row.state in TERMINAL else "p-running"
-        made.append(_phase(view, _ENDINGS.get(row.state, N_("Running")), colour, started, end, is_live))
-    left = _left(row, view.now)
-    if left is not None:
-        told = view.say("about {span}", span=formats.span(left, view.language))
-        made.append(Phase(view.say("Left"), "p-left", told, left))
-    return _placed(made)
-
-
-_ENDINGS: dict[str, str] = {
-    RunState.SUCCEEDED: N_("Ran, succeeded after"),
-    RunState.FAILED: N_("Ran, failed after"),
-    RunState.STOPPED: N_("Ran, stopped after"),
-}
-
-
-def _phase(
-    view: View, text: str, colour: str, begin: datetime.datetime, end: datetime.datetime, is_growing: bool
-) -> Phase:
-    seconds = max(0.0, (end - begin).total_seconds())
-    since = int(begin.timestamp() * 1000) if is_growing else None
-    return Phase(view.say(text), colour, formats.span(seconds, view.language), seconds, since)
-
-
-def _placed(phases: list[Phase]) -> list[Phase]:
-    """Widths in proportion, none so small that it cannot be seen, two thousandths apart."""
-    total = sum(phase.seconds for phase in phases) or 1.0
-    widths = [max(4, round(980 * phase.seconds / total)) for phase in phases]
-    widths[widths.index(max(widths))] += 1000 - sum(widths) - 2 * (len(widths) - 1)
-    made, x = [], 0
-    for phase, width in zip(phases, widths, strict=True):
-        made.append(Phase(phase.text, phase.colour, phase.span, phase.seconds, phase.since, x, max(4, width)))
-        x += width + 2
-    return made
-
-
-def _left(row: Any, now: datetime.datetime) -> float | None:
-    if row.state != RunState.RUNNING or not row.progress_total or not row.progress_done or row.started_at is None:
-        return None
-    done = min(row.progress_done, row.progress_total)
-    return float((now - row.started_at).total_seconds() * (row.progress_total - done) / done)
 
 
 def _facts(view: View, row: Any) -> list[Fact]:
@@ -317,7 +200,7 @@ def _facts(view: View, row: Any) -> list[Fact]:
     made.append(Fact(view.say("Waited"), formats.span(waited, view.language)))
     if ran is not None:
         made.append(Fact(view.say("Ran"), formats.span(ran, view.language)))
-    made.append(Fact(view.say("Asks for"), resources(view.language, row)))
+    made.append(Fact(view.say("Asks for"), resources(row)))
     usage = _usage(row)
     if usage.get("max_rss_bytes"):
         made.append(Fact(view.say("Most memory"), formats.size(int(usage["max_rss_bytes"]))))
@@ -343,9 +226,7 @@ def _waiting(view: View, row: Any) -> Waiting | None:
         Check(
             "ok",
             "succeeded",
-            view.say(
-                "It asks for {asked}, which pool {pool} can hold.", asked=resources(view.language, row), pool=row.pool
-            ),
+            view.say("It asks for {asked}, which pool {pool} can hold.", asked=resources(row), pool=row.pool),
         )
     ]
     if row.place:
@@ -391,7 +272,8 @@ def _banner(view: View, row: Any, facts: Mapping[str, Any]) -> Banner | None:
     return Banner(
         view.say("This machine does not isolate projects."),
         view.say(
-            "Programs of all projects run as the same user and can read each other's files. Install bubblewrap to separate them."
+            "Programs of all projects run as the same user and can read each other's files."
+            " Install bubblewrap to separate them; `berth doctor` says what is missing."
         ),
     )
 
@@ -402,7 +284,7 @@ def _details(view: View, row: Any) -> list[Item]:
     made = [
         Item(view.say("Run"), row.public_id, is_code=True),
         Item(view.say("Pool"), row.pool),
-        Item(view.say("Asks for"), resources(view.language, row), wraps=True),
+        Item(view.say("Asks for"), resources(row), wraps=True),
         Item(view.say("Priority"), _priority(view, row)),
         Item(view.say("Command"), _command(spec), is_code=True, wraps=True),
     ]
@@ -477,63 +359,8 @@ def _stop_warning(view: View, row: Any) -> str:
     if ran is None:
         return view.say("It has not started. It leaves the line and cannot be resumed; you can run it again.")
     return view.say(
-        "It has run for {span}. Its program gets a signal and {grace} to end by itself; what it wrote to its outputs so far is kept.",
+        "It has run for {span}. Its program gets a signal and {grace} to end by itself;"
+        " what it wrote to its outputs so far is kept.",
         span=formats.span(ran, view.language),
         grace=grace,
     )
-
-
-def build_attempts(view: View, row: Any, url: str) -> list[AttemptRow]:
-    """All attempts, newest first."""
-    made = []
-    for attempt in reversed(row.attempts):
-        started, finished = _time(attempt["started_at"]), _time(attempt["finished_at"])
-        ran = ((finished or view.now) - started).total_seconds() if started else None
-        usage = next((replica["usage"] for replica in attempt["replicas"] if replica["usage"]), None) or {}
-        peak = usage.get("max_rss_bytes")
-        made.append(
-            AttemptRow(
-                attempt["number"],
-                statuses.chip(view.language, attempt["state"]),
-                reasons.sentence(view.language, attempt["reason_code"], attempt["reason"]),
-                "–" if attempt["exit_code"] is None else str(attempt["exit_code"]),
-                formats.full(started, view.zone) if started else "",
-                formats.span(ran, view.language),
-                formats.size(int(peak)) if peak else "–",
-                f"{url}?attempt={attempt['number']}#log",
-            )
-        )
-    return made
-
-
-def build_outputs(row: Any, outputs: Sequence[Any]) -> list[OutputRow]:
-    """Files with the address that downloads them."""
-    return [
-        OutputRow(
-            found.path,
-            formats.size(found.bytes),
-            found.sha256,
-            found.sha256[:12],
-            f"/api/v1/runs/{row.public_id}/outputs/{quote(found.path)}",
-        )
-        for found in outputs
-    ]
-
-
-def build_events(view: View, events: Sequence[Any]) -> list[EventRow]:
-    """The history, newest first."""
-    made = []
-    for event in reversed(events):
-        known = {"attempt": event.attempt, "by": event.actor or "Berth"}
-        text = reasons.event(view.language, event.code, event.data or {}, **known)
-        made.append(
-            EventRow(event.at.isoformat(), formats.clock(event.at, view.zone), formats.full(event.at, view.zone), text)
-        )
-    return made
-
-
-def _time(value: Any) -> datetime.datetime | None:
-    """A time out of a JSON column."""
-    if value is None or isinstance(value, datetime.datetime):
-        return value
-    return datetime.datetime.fromisoformat(str(value))

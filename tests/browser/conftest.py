@@ -53,10 +53,15 @@ class Site:
         ]
         if user is not None:
             # Playwright takes a cookie with the __Host- prefix only for https; browsers send it to localhost, too.
-            made.append({
-                "name": sessions.cookie_name(), "value": self.seed.cookies[user], "url": "https://localhost/",
-                "secure": True, "httpOnly": True,
-            })
+            made.append(
+                {
+                    "name": sessions.cookie_name(),
+                    "value": self.seed.cookies[user],
+                    "url": "https://localhost/",
+                    "secure": True,
+                    "httpOnly": True,
+                }
+            )
         return made
 
 
@@ -89,7 +94,7 @@ def chromium() -> Iterator[Any]:
     path = os.environ.get("BERTH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("no Chromium here; install it with: apt-get install chromium (or set BERTH_TEST_CHROMIUM)")
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not needed where there is no browser
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
@@ -126,5 +131,3 @@ def visitor(chromium: Any, site: Site) -> Iterator[Any]:
     yield context
     context.close()
     assert not problems, problems
-
-

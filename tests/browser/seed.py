@@ -32,7 +32,7 @@ from app.services import links, passwords, sessions, terminals
 
 NASTY = "<script>alert(1)</script> <b hx-get='/' hx-trigger='load'>x</b> {{ 7 * 7 }} \u202egnp.exe\u202c"
 LONG = "a-name-that-goes-on-and-on-" * 8
-PASSWORD = "correct horse battery"  # noqa: S105 - of the test's own users
+PASSWORD = "correct horse battery"
 
 
 @dataclass
@@ -85,78 +85,262 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
         return now - datetime.timedelta(**span)
 
     for number in range(60):
-        _run(session, made, f"old-{number}", now, name=f"sweep-trial-{number:03d}", state="succeeded",
-             created=ago(days=2, minutes=number), started=ago(days=2, minutes=number - 1),
-             finished=ago(days=2, minutes=number - 4), exit_code=0, tags=["sweep"])
-    _run(session, made, "nasty", now, name=NASTY, state="succeeded", created=ago(hours=5), started=ago(hours=5),
-         finished=ago(hours=4), exit_code=0, tags=[NASTY, "مرحبا بالعالم", "训练任务"], parameters={NASTY: NASTY})
-    _run(session, made, "long", now, name=LONG, state="stopped", created=ago(hours=3), started=ago(hours=3),
-         finished=ago(hours=2), exit_code=143, tags=[LONG, "x"], reason=("STOPPED", {"by": "alice"}),
-         parameters={LONG: LONG})
-    _run(session, made, "failed", now, name="digits-lr-10", state="failed", created=ago(minutes=50),
-         started=ago(minutes=49), finished=ago(minutes=46), exit_code=1, attempt=2, tags=["baseline"],
-         reason=("EXIT_CODE", {"exit_code": 1}), parameters={"lr": 10, "epochs": 30},
-         first_error="ValueError: loss is not finite: nan at step 112")
-    _run(session, made, "oom", now, name="wide-resnet-b4096", state="failed", created=ago(minutes=40),
-         started=ago(minutes=39), finished=ago(minutes=38), exit_code=137, reason=("OOM_KILLED", {"memory": "1Gi"}))
-    _run(session, made, "succeeded", now, name="digits-lr-0.1", state="succeeded", created=ago(minutes=30),
-         started=ago(minutes=29), finished=ago(minutes=12), exit_code=0, tags=["baseline", "digits"],
-         parameters={"lr": 0.1, "epochs": 40, "hidden": 64}, outputs=True, progress=(40, 40))
-    _run(session, made, "running", now, name="resnet50-imagenet-b512", state="running", created=ago(minutes=112),
-         started=ago(minutes=107), tags=["baseline", "amp"], progress=(31, 90), lines=1230,
-         parameters={"batch_size": 512, "lr": 0.1, "lr_schedule": "cosine", "momentum": 0.9, "seed": 42})
+        _run(
+            session,
+            made,
+            f"old-{number}",
+            now,
+            name=f"sweep-trial-{number:03d}",
+            state="succeeded",
+            created=ago(days=2, minutes=number),
+            started=ago(days=2, minutes=number - 1),
+            finished=ago(days=2, minutes=number - 4),
+            exit_code=0,
+            tags=["sweep"],
+        )
+    _run(
+        session,
+        made,
+        "nasty",
+        now,
+        name=NASTY,
+        state="succeeded",
+        created=ago(hours=5),
+        started=ago(hours=5),
+        finished=ago(hours=4),
+        exit_code=0,
+        tags=[NASTY, "مرحبا بالعالم", "训练任务"],
+        parameters={NASTY: NASTY},
+    )
+    _run(
+        session,
+        made,
+        "long",
+        now,
+        name=LONG,
+        state="stopped",
+        created=ago(hours=3),
+        started=ago(hours=3),
+        finished=ago(hours=2),
+        exit_code=143,
+        tags=[LONG, "x"],
+        reason=("STOPPED", {"by": "alice"}),
+        parameters={LONG: LONG},
+    )
+    _run(
+        session,
+        made,
+        "failed",
+        now,
+        name="digits-lr-10",
+        state="failed",
+        created=ago(minutes=50),
+        started=ago(minutes=49),
+        finished=ago(minutes=46),
+        exit_code=1,
+        attempt=2,
+        tags=["baseline"],
+        reason=("EXIT_CODE", {"exit_code": 1}),
+        parameters={"lr": 10, "epochs": 30},
+        first_error="ValueError: loss is not finite: nan at step 112",
+    )
+    _run(
+        session,
+        made,
+        "oom",
+        now,
+        name="wide-resnet-b4096",
+        state="failed",
+        created=ago(minutes=40),
+        started=ago(minutes=39),
+        finished=ago(minutes=38),
+        exit_code=137,
+        reason=("OOM_KILLED", {"memory": "1Gi"}),
+    )
+    _run(
+        session,
+        made,
+        "succeeded",
+        now,
+        name="digits-lr-0.1",
+        state="succeeded",
+        created=ago(minutes=30),
+        started=ago(minutes=29),
+        finished=ago(minutes=12),
+        exit_code=0,
+        tags=["baseline", "digits"],
+        parameters={"lr": 0.1, "epochs": 40, "hidden": 64},
+        outputs=True,
+        progress=(40, 40),
+    )
+    _run(
+        session,
+        made,
+        "running",
+        now,
+        name="resnet50-imagenet-b512",
+        state="running",
+        created=ago(minutes=112),
+        started=ago(minutes=107),
+        tags=["baseline", "amp"],
+        progress=(31, 90),
+        lines=1230,
+        parameters={"batch_size": 512, "lr": 0.1, "lr_schedule": "cosine", "momentum": 0.9, "seed": 42},
+    )
     _run(session, made, "starting", now, name="vit-small-pretrain", state="starting", created=ago(minutes=1))
-    _run(session, made, "queued", now, name="wav2vec2-large-zh", state="queued", created=ago(minutes=41),
-         reason=("CPU_BUSY", {"pool": "local", "asked": "4 CPU", "free": "1 CPU", "capacity": "8 CPU",
-                              "holders": "r-7f3k2m9qwa, r-6xq1p0abcd"}), tags=["deadline"])
+    _run(
+        session,
+        made,
+        "queued",
+        now,
+        name="wav2vec2-large-zh",
+        state="queued",
+        created=ago(minutes=41),
+        reason=(
+            "CPU_BUSY",
+            {
+                "pool": "local",
+                "asked": "4",
+                "free": "1 CPU",
+                "capacity": "8 CPU",
+                "holders": "r-7f3k2m9qwa, r-6xq1p0abcd",
+            },
+        ),
+        tags=["deadline"],
+    )
 
 
-def _run(session: Session, made: Seed, key: str, now: datetime.datetime, *, name: str, state: str,
-         created: datetime.datetime, started: datetime.datetime | None = None,
-         finished: datetime.datetime | None = None, exit_code: int | None = None, attempt: int = 1,
-         tags: list[str] | None = None, reason: tuple[str, dict[str, Any]] | None = None,
-         parameters: dict[str, Any] | None = None, first_error: str | None = None, outputs: bool = False,
-         progress: tuple[int, int] | None = None, lines: int = 0) -> None:
+def _run(
+    session: Session,
+    made: Seed,
+    key: str,
+    now: datetime.datetime,
+    *,
+    name: str,
+    state: str,
+    created: datetime.datetime,
+    started: datetime.datetime | None = None,
+    finished: datetime.datetime | None = None,
+    exit_code: int | None = None,
+    attempt: int = 1,
+    tags: list[str] | None = None,
+    reason: tuple[str, dict[str, Any]] | None = None,
+    parameters: dict[str, Any] | None = None,
+    first_error: str | None = None,
+    outputs: bool = False,
+    progress: tuple[int, int] | None = None,
+    lines: int = 0,
+) -> None:
     run_id, public_id = uuid7(), "r-" + hashlib.sha256(key.encode()).hexdigest()[:10].translate(_LETTERS)
     made.runs[key], made.ids[key] = public_id, run_id
     spec: dict[str, Any] = {"name": name, "command": ["python", "train.py", "--lr", "0.1"], "grace": "30s"}
     if parameters:
         spec["parameters"] = parameters
-    session.execute(insert(Run).values(
-        id=run_id, public_id=public_id, project_id=made.ids["vision"], created_by=made.ids["alice"], name=name,
-        kind="job", spec=spec, tags=tags or [], pool="local", cpu_millis=2000, memory_bytes=4 << 30, gpus=0,
-        source={"git_commit": "8f31c2e9a7b04d7f", "git_branch": "main", "entry": "train.py", "git_dirty": key == "running"},
-        state=state, attempt=attempt, reason_code=reason and reason[0], reason=reason and reason[1],
-        exit_code=exit_code, first_error=first_error, created_at=created, queued_at=created, started_at=started,
-        finished_at=finished, progress_done=progress and progress[0], progress_total=progress and progress[1],
-        stopped_by=made.ids["alice"] if state == "stopped" else None))
-    session.execute(insert(RunEvent).values(run_id=run_id, at=created, code="submitted", attempt=1, new_state="queued",
-                                            actor_id=made.ids["alice"], data={"by": "alice"}))
+    session.execute(
+        insert(Run).values(
+            id=run_id,
+            public_id=public_id,
+            project_id=made.ids["vision"],
+            created_by=made.ids["alice"],
+            name=name,
+            kind="job",
+            spec=spec,
+            tags=tags or [],
+            pool="local",
+            cpu_millis=2000,
+            memory_bytes=4 << 30,
+            gpus=0,
+            source={
+                "git_commit": "8f31c2e9a7b04d7f",
+                "git_branch": "main",
+                "entry": "train.py",
+                "git_dirty": key == "running",
+            },
+            state=state,
+            attempt=attempt,
+            reason_code=reason and reason[0],
+            reason=reason and reason[1],
+            exit_code=exit_code,
+            first_error=first_error,
+            created_at=created,
+            queued_at=created,
+            started_at=started,
+            finished_at=finished,
+            progress_done=progress and progress[0],
+            progress_total=progress and progress[1],
+            stopped_by=made.ids["alice"] if state == "stopped" else None,
+        )
+    )
+    session.execute(
+        insert(RunEvent).values(
+            run_id=run_id,
+            at=created,
+            code="submitted",
+            attempt=1,
+            new_state="queued",
+            actor_id=made.ids["alice"],
+            data={"by": "alice"},
+        )
+    )
     if state == "queued":
         return
     admitted = created + datetime.timedelta(seconds=40)
     for number in range(1, attempt + 1):
-        session.execute(insert(Attempt).values(
-            run_id=run_id, number=number, state=state if number == attempt else "failed", admitted_at=admitted,
-            started_at=started, finished_at=finished, exit_code=exit_code, cause="failed" if state == "failed" else None,
-            reason_code=reason and reason[0], reason=reason and reason[1], first_error=first_error,
-            logs_sealed_at=finished))
-        session.execute(insert(Replica).values(
-            run_id=run_id, attempt=number, index=0, state=state, exit_code=exit_code,
-            usage={"max_rss_bytes": 612 << 20, "cpu_seconds": 400.0} if started else None))
+        session.execute(
+            insert(Attempt).values(
+                run_id=run_id,
+                number=number,
+                state=state if number == attempt else "failed",
+                admitted_at=admitted,
+                started_at=started,
+                finished_at=finished,
+                exit_code=exit_code,
+                cause="failed" if state == "failed" else None,
+                reason_code=reason and reason[0],
+                reason=reason and reason[1],
+                first_error=first_error,
+                logs_sealed_at=finished,
+            )
+        )
+        session.execute(
+            insert(Replica).values(
+                run_id=run_id,
+                attempt=number,
+                index=0,
+                state=state,
+                exit_code=exit_code,
+                usage={"max_rss_bytes": 612 << 20, "cpu_seconds": 400.0} if started else None,
+            )
+        )
         if started is not None and not key.startswith("old"):
             _log(session, run_id, number, started, key, lines or 60)
-    session.execute(insert(RunEvent).values(run_id=run_id, at=admitted, code="admitted", attempt=attempt,
-                                            old_state="queued", new_state="starting",
-                                            data={"asked": "2 CPU, 4Gi", "pool": "local"}))
+    session.execute(
+        insert(RunEvent).values(
+            run_id=run_id,
+            at=admitted,
+            code="admitted",
+            attempt=attempt,
+            old_state="queued",
+            new_state="starting",
+            data={"asked": "2 CPU, 4Gi", "pool": "local"},
+        )
+    )
     if started is not None:
         session.execute(insert(RunEvent).values(run_id=run_id, at=started, code="started", attempt=attempt, data={}))
         if not key.startswith("old"):
             _metrics(session, run_id, started)
     if outputs:
         for path in ("model.pkl", "plots/confusion.png", NASTY, LONG):
-            session.execute(insert(Output).values(run_id=run_id, path=path, attempt=1, bytes=123_456,
-                                                  sha256="ab" * 32, object_key=f"outputs/{run_id}/{len(path)}"))
+            session.execute(
+                insert(Output).values(
+                    run_id=run_id,
+                    path=path,
+                    attempt=1,
+                    bytes=123_456,
+                    sha256="ab" * 32,
+                    object_key=f"outputs/{run_id}/{len(path)}",
+                )
+            )
 
 
 _LETTERS = str.maketrans("01ilouv", "2345678")
@@ -167,29 +351,50 @@ def _log(session: Session, run_id: uuid.UUID, attempt: int, start: datetime.date
     rng = random.Random(7)
     for number in range(1, lines + 1):
         at += rng.randrange(200, 2600)
-        text = (f"\x1b[90mINFO\x1b[0m epoch {number // 12} step {number * 10} loss \x1b[1m{2.3 * math.exp(-number / 400):.4f}"
-                f"\x1b[0m lr {0.1:.5f} {42 + rng.random():.1f}k img/s")
+        text = (
+            f"\x1b[90mINFO\x1b[0m epoch {number // 12} step {number * 10}"
+            f" loss \x1b[1m{2.3 * math.exp(-number / 400):.4f}\x1b[0m lr {0.1:.5f} {42 + rng.random():.1f}k img/s"
+        )
         if number % 37 == 0:
-            text = f"\x1b[33mWARN\x1b[0m slow batch: {rng.random():.2f} s  \x1b[38;5;208morange\x1b[0m \x1b[38;2;80;200;120mgreen\x1b[0m"
+            text = f"\x1b[33mWARN\x1b[0m slow batch: {rng.random():.2f} s"
+            text += "  \x1b[38;5;208morange\x1b[0m \x1b[38;2;80;200;120mgreen\x1b[0m"
         records.append(Record(at, "o" if number % 3 else "e", text.encode()))
     tail = [
-        (b"o", "10%\r50%\r100% done"), (b"o", NASTY), (b"o", "\x1b]0;title\x07\x1b[2J\x07bell 训练 مرحبا"),
-        (b"b", "Berth: the process was asked to end"), (b"g", "120 4096 the log is longer than what is kept"),
+        (b"o", "10%\r50%\r100% done"),
+        (b"o", NASTY),
+        (b"o", "\x1b]0;title\x07\x1b[2J\x07bell 训练 مرحبا"),
+        (b"b", "Berth: the process was asked to end"),
+        (b"g", "120 4096 the log is longer than what is kept"),
         (b"o", "x" * 400),
     ]
     if key == "failed":
-        tail += [(b"e", "Traceback (most recent call last):"), (b"e", '  File "train.py", line 88, in <module>'),
-                 (b"e", "ValueError: loss is not finite: nan at step 112")]
+        tail += [
+            (b"e", "Traceback (most recent call last):"),
+            (b"e", '  File "train.py", line 88, in <module>'),
+            (b"e", "ValueError: loss is not finite: nan at step 112"),
+        ]
     records += [Record(at + index, stream.decode(), text.encode()) for index, (stream, text) in enumerate(tail, 1)]
     first = 1
     for start_index in range(0, len(records), 700):
         part = records[start_index : start_index + 700]
         data = b"".join(encode(record) for record in part)
         moment = datetime.datetime.fromtimestamp(part[0].at_ms / 1000, datetime.UTC)
-        session.execute(insert(LogChunk).values(
-            run_id=run_id, attempt=attempt, replica=0, first_line=first, lines=len(part), bytes=len(data),
-            gaps=sum(record.stream == "g" for record in part), end_offset=len(data), first_at=moment, last_at=moment,
-            data=data, object_key=None))
+        session.execute(
+            insert(LogChunk).values(
+                run_id=run_id,
+                attempt=attempt,
+                replica=0,
+                first_line=first,
+                lines=len(part),
+                bytes=len(data),
+                gaps=sum(record.stream == "g" for record in part),
+                end_offset=len(data),
+                first_at=moment,
+                last_at=moment,
+                data=data,
+                object_key=None,
+            )
+        )
         first += len(part)
 
 
@@ -203,11 +408,24 @@ def _metrics(session: Session, run_id: uuid.UUID, start: datetime.datetime) -> N
                 value = 0.985 - 0.9 * math.exp(-step / 60)
             points.append((step, start + datetime.timedelta(seconds=step * 3), value))
             values.append(value)
-        series_id = session.scalar(insert(MetricSeries).values(
-            run_id=run_id, name=name, points=len(points), last_step=points[-1][0], last_at=points[-1][1],
-            last_value=values[-1], min_value=min(values), max_value=max(values)).returning(MetricSeries.id))
-        session.execute(insert(MetricPoint), [
-            {"series_id": series_id, "step": step, "at": at, "value": value} for step, at, value in points])
+        series_id = session.scalar(
+            insert(MetricSeries)
+            .values(
+                run_id=run_id,
+                name=name,
+                points=len(points),
+                last_step=points[-1][0],
+                last_at=points[-1][1],
+                last_value=values[-1],
+                min_value=min(values),
+                max_value=max(values),
+            )
+            .returning(MetricSeries.id)
+        )
+        session.execute(
+            insert(MetricPoint),
+            [{"series_id": series_id, "step": step, "at": at, "value": value} for step, at, value in points],
+        )
 
 
 def add_run(session: Session, made: Seed, key: str, *, state: str, name: str, lines: int = 0) -> None:
@@ -216,15 +434,30 @@ def add_run(session: Session, made: Seed, key: str, *, state: str, name: str, li
     created = now - datetime.timedelta(seconds=30)
     started = None if state == "queued" else now - datetime.timedelta(seconds=20)
     finished = now if state == "succeeded" else None
-    _run(session, made, key, now, name=name, state=state, created=created, started=started, finished=finished,
-         exit_code=0 if finished else None, lines=lines,
-         reason=("JUST_SUBMITTED", {}) if state == "queued" else None)
+    _run(
+        session,
+        made,
+        key,
+        now,
+        name=name,
+        state=state,
+        created=created,
+        started=started,
+        finished=finished,
+        exit_code=0 if finished else None,
+        lines=lines,
+        reason=("JUST_SUBMITTED", {}) if state == "queued" else None,
+    )
 
 
 def finish(session: Session, run_id: uuid.UUID) -> None:
     """A running run ends well, as convergence would record it."""
     now = datetime.datetime.now(datetime.UTC)
-    session.execute(update(Run).where(Run.id == run_id).values(
-        state="succeeded", finished_at=now, exit_code=0, version=Run.version + 1))
-    session.execute(update(Attempt).where(Attempt.run_id == run_id).values(
-        state="succeeded", finished_at=now, exit_code=0))
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(state="succeeded", finished_at=now, exit_code=0, version=Run.version + 1)
+    )
+    session.execute(
+        update(Attempt).where(Attempt.run_id == run_id).values(state="succeeded", finished_at=now, exit_code=0)
+    )

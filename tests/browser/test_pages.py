@@ -30,12 +30,14 @@ _TEXTS = """() => {
     if (node.textContent.trim() && !node.parentElement.closest(skip)) found.push(node.textContent.trim());
   }
   for (const el of document.querySelectorAll('[aria-label],[title],[placeholder]'))
-    for (const name of ['aria-label', 'title', 'placeholder']) if (el.getAttribute(name)) found.push(el.getAttribute(name).trim());
+    for (const name of ['aria-label', 'title', 'placeholder'])
+      if (el.getAttribute(name)) found.push(el.getAttribute(name).trim());
   return found;
 }"""
 _WATCH = """
   window.violations = [];
-  document.addEventListener('securitypolicyviolation', (e) => window.violations.push(e.violatedDirective + ' ' + e.blockedURI));
+  document.addEventListener('securitypolicyviolation',
+    (e) => window.violations.push(e.violatedDirective + ' ' + e.blockedURI));
 """
 
 
@@ -43,7 +45,9 @@ def routes() -> Iterator[APIRoute]:
     """All routes of the pages' router, also those of included ones."""
     for part in router.routes:
         inner = getattr(part, "original_router", None)
-        yield from (inner.routes if inner is not None else [part])
+        for route in inner.routes if inner is not None else [part]:
+            assert isinstance(route, APIRoute)
+            yield route
 
 
 def test_every_route_is_registered() -> None:
@@ -143,9 +147,20 @@ def untranslated(texts: list[str]) -> list[str]:
     return sorted({text for text in texts if text in _ENGLISH or any(one.fullmatch(text) for one in _WITH_SLOTS)})
 
 
-_ENGLISH = {
-    english for english, chinese in catalogue("zh_CN").items() if english != chinese and "{" not in english
-} - {"berth", "local", "stopped", "owner", "low", "high", "normal", "editor", "viewer", "cores", "host", "role"}
+_ENGLISH = {english for english, chinese in catalogue("zh_CN").items() if english != chinese and "{" not in english} - {
+    "berth",
+    "local",
+    "stopped",
+    "owner",
+    "low",
+    "high",
+    "normal",
+    "editor",
+    "viewer",
+    "cores",
+    "host",
+    "role",
+}
 _WITH_SLOTS = [
     re.compile(re.sub(r"\\\{\w+\\\}", ".*", re.escape(english)))
     for english in catalogue("zh_CN")
@@ -164,7 +179,7 @@ def test_readable_without_javascript(chromium: Any, site: Site, spec: Page) -> N
     if spec.name == "run-running":
         assert "epoch 102 step 12300" in text, "the end of the log is on the page"
         page.get_by_role("link", name="Earlier lines").click()
-        assert "epoch 0 step 10 " in page.inner_text("#lines") or "step 5000" in page.inner_text("#lines")
+        assert "step 5010 " in page.inner_text("#lines")
     if spec.name == "run-log-search":
         assert "lines found" in text
     context.close()
@@ -181,7 +196,10 @@ def test_the_server_sets_the_theme(chromium: Any, site: Site, theme: str) -> Non
 
 
 def test_weight_of_the_first_view(chromium: Any, site: Site) -> None:
-    for url, most_requests in (("/projects/vision/runs", 12), (f"/projects/vision/runs/{site.seed.runs['running']}", 13)):
+    for url, most_requests in (
+        ("/projects/vision/runs", 12),
+        (f"/projects/vision/runs/{site.seed.runs['running']}", 13),
+    ):
         context = chromium.new_context(viewport={"width": 1280, "height": 900})
         context.add_cookies(site.cookies("alice", language="en"))
         page = context.new_page()

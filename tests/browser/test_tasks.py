@@ -215,7 +215,7 @@ def append_lines(site: Site, run: str, texts: list[str]) -> int:
     """Adds lines to a run's log as the shipper does; returns the number of the last one."""
     run_id = site.seed.ids[run]
     with db.unit_of_work() as session:
-        attempt = session.scalar(select(Run.attempt).where(Run.id == run_id))
+        attempt = session.execute(select(Run.attempt).where(Run.id == run_id)).scalar_one()
         head = next(one for one in logs.list_heads(session, run_id) if one.attempt == attempt)
         now = datetime.datetime.now(datetime.UTC)
         data = b"".join(encode(Record(int(now.timestamp() * 1000), "o", one.encode())) for one in texts)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.domain.reasons import REASONS
-from app.errors import PROBLEMS, N_, NotFound
+from app.errors import PROBLEMS, NotFound
 from app.i18n import translate
 from app.web.deps import visit
 from app.web.templating import Crumb, Shell, render
@@ -128,24 +128,33 @@ def _error(code: str, language: str) -> ProblemPage | None:
 
 # What stands in the slots of texts on these pages.
 _EXAMPLES = {
-    "agent": "alice",
+    "actual": "9f86d081…",
+    "announced": "2c26b46b…",
     "asked": "4 CPU, 8Gi",
     "by": "alice",
     "capacity": "8 CPU, 16Gi",
     "cluster": "local",
+    "column": "7",
+    "depth": "64",
+    "digits": "100",
     "error_id": "3f1c9a2b7d40",
     "exit_code": "1",
     "expected": "application/json",
     "free": "2 CPU, 4Gi",
     "holders": "r-7f3k2m9qwa",
+    "keys": "100000",
     "limit": "1000",
+    "line": "3",
     "memory": "1Gi",
-    "message": N_("(its own words)"),
+    "message": "…",
     "method": "PUT",
     "name": "alice",
     "nearest": "8 CPU, 16Gi",
+    "new": "12",
     "pool": "local",
     "pools": "local",
+    "reason": "…",
     "since": "14:02",
+    "size": "4096",
     "timeout": "8h",
 }

@@ -15,10 +15,11 @@ from app.i18n import translate
 from app.repositories import metrics, outputs, pools
 from app.repositories import runs as repository
 from app.services import logs, runs
-from app.web import chart_view, formats, log_view, run_view, statuses
+from app.web import chart_view, formats, log_view, run_tables, run_view, statuses
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.log_view import Asked
-from app.web.run_view import RunPage, View
+from app.web.run_phases import View
+from app.web.run_view import RunPage
 from app.web.templating import Crumb, Shell, render
 
 _EVENTS = 200
@@ -147,8 +148,8 @@ def _load_more(visitor: Visitor, row: Any) -> tuple[list[Any], list[Any]]:
 def _add_more(made: RunPage, loaded: _Loaded, more: tuple[list[Any], list[Any]]) -> None:
     found, events = more
     view, row = loaded.view, loaded.row
-    made.attempts = run_view.build_attempts(view, row, made.url)
-    made.outputs = run_view.build_outputs(row, found[:_OUTPUTS])
+    made.attempts = run_tables.build_attempts(view, row, made.url)
+    made.outputs = run_tables.build_outputs(row, found[:_OUTPUTS])
     made.output_count = f"{_OUTPUTS}+" if len(found) > _OUTPUTS else str(len(found))
     made.outputs_size = formats.size(sum(one.bytes for one in found))
     is_over = row.state in TERMINAL
@@ -156,7 +157,7 @@ def _add_more(made: RunPage, loaded: _Loaded, more: tuple[list[Any], list[Any]])
     if not is_over:
         note = N_("What the program writes to $BERTH_OUTPUT appears here when its attempt ends.")
     made.outputs_note = view.say(note)
-    made.events = run_view.build_events(view, events)
+    made.events = run_tables.build_events(view, events)
 
 
 def _number(text: str) -> int:

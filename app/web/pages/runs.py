@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from app.domain import filters
-from app.domain.access import Action, Role, Verdict, can
+from app.domain.access import Action, Verdict, can
 from app.domain.filters import FilterError, Term
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.states import LIVE, TERMINAL, Desired, RunState
@@ -20,10 +20,9 @@ from app.errors import N_
 from app.i18n import translate, translate_plural
 from app.repositories import runs as repository
 from app.repositories.runs import Position
-from app.settings import get_settings
 from app.web import formats, reasons, statuses
 from app.web.deps import Visitor, visit
-from app.web.templating import Crumb, Shell, render
+from app.web.templating import Crumb, render
 
 PAGE = 50
 _POLLED = 200  # live rows that one poll asks about
@@ -240,7 +239,7 @@ def build_row(row: Any, language: str, zone: datetime.tzinfo, now: datetime.date
         reason_class="bad" if state == RunState.FAILED else "",
         tags=row.tags,
         owner=row.created_by,
-        resources=resources(language, row),
+        resources=resources(row),
         waited=formats.span(waited, language),
         waiting_since=_ms(row.queued_at) if is_waiting else None,
         ran=formats.span(ran, language),
@@ -270,7 +269,7 @@ def spans(row: Any, now: datetime.datetime) -> tuple[float | None, float | None]
     return waited, ran
 
 
-def resources(language: str, row: Any) -> str:
+def resources(row: Any) -> str:
     """What a run asks for: "2 CPU · 4Gi", and GPUs where it asks for any."""
     text = f"{format_cpu(row.cpu_millis)} CPU · {format_memory(row.memory_bytes)}"
     if row.gpus:
