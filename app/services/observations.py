@@ -14,6 +14,15 @@ from app.services.leases import Term, fence
 # Absence is believed when a fresh list has said so twice, this far apart.
 _BELIEVED_AFTER_SECONDS = 30
 
+# Runs are locked before their observations, as `converge` does it; the next statement then sees what it did last,
+# so that nothing is noted of an attempt that it has just cleaned.
+_LOCK = text("select 1 from run where public_id = any(:public_ids) order by id for no key update")
+_LOCK_ABSENT = text("""
+select 1 from run
+ where state in ('starting', 'running') and not public_id = any(:public_ids)
+   and pool in (select pool.name from pool join cluster on cluster.id = pool.cluster_id where cluster.name = :cluster)
+ order by id for no key update
+""")
 _RECORD = text("""
 with seen as (
   select run.id as run_id, given.attempt, given.status
@@ -61,13 +70,6 @@ select pg_notify('berth_due', '') from marked limit 1
 _LOST = {"gone": True, "replicas": [{"index": 0, "phase": "lost", "cause": "lost"}]}
 
 
-# Written by a watcher that had read its list before the attempt was cleaned.
-_SWEEP = text("""
-delete from observation using attempt
- where attempt.run_id = observation.run_id and attempt.number = observation.attempt and attempt.cleaned_at is not null
-""")
-
-
 def status_document(status: ObjectStatus) -> dict[str, Any]:
     """What is stored of an object: everything but the ids, which are the row's key."""
     return {"gone": status.gone, "replicas": [asdict(replica) for replica in status.replicas]}
@@ -80,16 +82,16 @@ def record_statuses(session: Session, term: Term, statuses: Sequence[ObjectStatu
         {"public_id": status.run_id, "attempt": status.attempt, "status": status_document(status)}
         for status in statuses
     ]
+    session.execute(_LOCK, {"public_ids": [status.run_id for status in statuses]})
     session.execute(_RECORD, {"statuses": json.dumps(given)})
 
 
 def record_missing(session: Session, term: Term, cluster: str, statuses: Sequence[ObjectStatus]) -> None:
-    """Takes a full and fresh list, and notes which objects that should be there are not in it.
-
-    Also forgets what was noted of attempts that were cleaned meanwhile.
-    """
+    """Takes a full and fresh list, and notes which objects that should be there are not in it."""
     fence(session, term)
     listed = [{"public_id": status.run_id, "attempt": status.attempt} for status in statuses]
+    public_ids = [status.run_id for status in statuses]
+    session.execute(_LOCK_ABSENT, {"public_ids": public_ids, "cluster": cluster})
     session.execute(
         _MISSING,
         {
@@ -99,7 +101,6 @@ def record_missing(session: Session, term: Term, cluster: str, statuses: Sequenc
             "after": _BELIEVED_AFTER_SECONDS,
         },
     )
-    session.execute(_SWEEP)
 
 
 def leftovers(session: Session, statuses: Sequence[ObjectStatus]) -> list[tuple[str, int]]:

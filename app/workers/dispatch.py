@@ -3,9 +3,9 @@
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import structlog
-from kombu.exceptions import OperationalError
 from sqlalchemy import text
 
 from app.db import unit_of_work
@@ -38,10 +38,12 @@ update run set due_at = now() + make_interval(secs => :again) from taken where r
 
 
 class Dispatcher:
-    """The loop's state: whether the broker answered last time, and the pool for when it does not."""
+    """The loop's state: the connection to the broker, and the pool for when it does not answer."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="converge")
+        # Not one of Celery's pools: a pool that was cleared of broken connections blocks for ever.
+        self._producer: Any = None
         self._broker_back_at = 0.0
 
     def work(self, term: Term) -> bool:
@@ -58,17 +60,19 @@ class Dispatcher:
     def _hand_over(self, ids: list[uuid.UUID], expires: float) -> None:
         if time.monotonic() >= self._broker_back_at:
             try:
-                with celery.producer_pool.acquire(block=True, timeout=5) as producer:
-                    while ids:
-                        celery.send_task("runs.converge", (str(ids[-1]),), producer=producer, expires=expires)
-                        ids.pop()
-                        crash_point("dispatch.after_publish")
+                if self._producer is None:
+                    self._producer = celery.amqp.Producer(celery.connection_for_write())
+                while ids:
+                    celery.send_task("runs.converge", (str(ids[-1]),), producer=self._producer, expires=expires)
+                    ids.pop()
+                    crash_point("dispatch.after_publish")
                 return
-            except (OperationalError, OSError, TimeoutError) as error:
-                log.warning("the broker does not answer; converging here", error=str(error))
+            except Exception as error:  # whatever it is: a hint that cannot be given is acted on here
+                log.warning("the broker does not answer; converging here", error=repr(error))
                 self._broker_back_at = time.monotonic() + _BROKER_REST_SECONDS
-                celery.producer_pool.force_close_all()
-                celery.pool.force_close_all()
+                if self._producer is not None:
+                    self._producer.connection.collect()
+                    self._producer = None
         list(self._pool.map(_converge_quietly, ids))
 
 

@@ -1,0 +1,52 @@
+"""F13: web processes are killed while they answer; clients repeat with the same Idempotency-Key."""
+
+import contextlib
+
+from tests.chaos.experiment import Experiment, Scale
+from tests.chaos.processes import Member
+from tests.chaos.world import Plan, World
+
+_CLIENTS = 6
+
+
+def kill(world: World, scale: Scale) -> None:
+    """Every second victim dies between its commit and its answer; the others at any moment of a request."""
+    webs = world.fleet.of("web")
+    with contextlib.ExitStack() as stack:
+        for _ in range(_CLIENTS):
+            stack.enter_context(
+                world.load(scale.runs // _CLIENTS + 1, in_flight=24, submit=lambda: world.submit(seconds=0.1))
+            )
+        for number in range(scale.faults):
+            victim = webs[number % len(webs)]
+            if number % 2:
+                _start_armed(world, victim)
+                world.wait(lambda victim=victim: not victim.is_alive, 60, "it was not asked")  # type: ignore[misc]
+                world.checker.note_fault()
+            else:
+                world.wait(lambda: world.ledger.pending > 0, 60, "nobody asks")
+                world.checker.note_fault()
+                victim.kill()
+            victim.kill()
+            victim.start()
+    world.notes["keys"] = str(len(world.ledger.accepted))
+    world.notes["repeats"] = str(sum(world.ledger.answers.values()) - len(world.ledger.accepted))
+
+
+def _start_armed(world: World, victim: Member) -> None:
+    world.wait(lambda: victim.is_alive, 10, "it is not there")
+    victim.kill()
+    victim.start(BERTH_CRASH_AT="submit.after_commit")
+
+
+F13 = Experiment(
+    name="F13",
+    title="web killed in a POST",
+    body=kill,
+    short=Scale(runs=60, faults=10),
+    full=Scale(runs=200, faults=200, is_full=True),
+    plan=Plan(webs=2),
+    guard="an Idempotency-Key makes one run",
+    taken_out={"web": "ignore-key"},
+    letters="D",
+)

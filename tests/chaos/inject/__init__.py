@@ -1,0 +1,1 @@
+"""What is changed inside of Berth's processes for an experiment; the product itself has no such switches."""
