@@ -31,7 +31,7 @@ def _demo(shell: Shell) -> int:
 
 
 def _doctor(shell: Shell) -> int:
-    return call_local("app.trial.doctor", "main", as_json=shell.out.is_json)
+    return call_local("app.trial.doctor", "main", fields=shell.out.fields)
 
 
 COMMANDS = (

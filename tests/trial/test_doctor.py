@@ -13,6 +13,7 @@ import pytest
 from app.trial import doctor, reset_password
 from app.trial.processes import ProcessId
 from app.trial.state import write_record
+from berth.cli.app import run
 
 
 @pytest.fixture
@@ -43,6 +44,13 @@ def test_a_machine_on_which_berth_never_ran(home: Path, capsys: pytest.CaptureFi
     assert doctor.main() == 0
     assert "0 failed" in capsys.readouterr().out
     assert doctor.main(fields=("check", "status")) == 0
+    assert {"check": "home", "status": "ok"} in json.loads(capsys.readouterr().out)
+
+
+def test_the_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor"]) == 0
+    assert "0 failed" in capsys.readouterr().out
+    assert run(["doctor", "--json=check,status"]) == 0
     assert {"check": "home", "status": "ok"} in json.loads(capsys.readouterr().out)
 
 
