@@ -8,7 +8,7 @@ files. Nested groups are set as `BERTH_WEB__PORT`.
 import json
 import os
 import secrets
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
             raise RuntimeError("no Redis: set BERTH_REDIS__URL, or start Berth with `berth up`")
         return self.redis.url.get_secret_value()
 
-    @property
+    @cached_property
     def signing_key(self) -> bytes:
         """The key that cursors and CSRF tokens are signed with; generated once per home in a trial."""
         if self.secret_key is not None:

@@ -61,7 +61,10 @@ def measure(
     own, busy = time.process_time(), machine.busy_seconds()
     server_before, database_before = machine.cpu_seconds(servers), machine.cpu_seconds(databases)
     started = time.perf_counter()
-    seconds, size = uvloop.run(_send(port, requests, connections, status))
+    try:
+        seconds, size = uvloop.run(_send(port, requests, connections, status))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     wall = time.perf_counter() - started
     server_cpu = machine.cpu_seconds(servers) - server_before
     database_cpu = machine.cpu_seconds(databases) - database_before
@@ -114,7 +117,9 @@ async def _send(port: int, requests: Sequence[bytes], connections: int, status: 
                 _check(answered, status, body)
         connection.close()
 
-    await asyncio.gather(*(work() for _ in range(connections)))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(work())
     return seconds, size
 
 
@@ -152,7 +157,7 @@ class _Connection(asyncio.Protocol):
         if not separator or self._answer is None:
             return
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r", 1)[0])
-        if len(body) >= length:
+        if len(body) >= length and not self._answer.done():
             self._answer.set_result((int(head[9:12]), body))
 
     def connection_lost(self, error: Exception | None) -> None:

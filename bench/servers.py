@@ -1,5 +1,6 @@
 """The servers that are measured: the floor, and Berth's web process, each one uvicorn process with its own database."""
 
+import json
 import os
 import socket
 import sys
@@ -67,8 +68,6 @@ def berth_server(database: Server, folder: Path, runs: int) -> Iterator[Target]:
 
 def submit(port: int) -> bytes:
     """The request that submits a run."""
-    import json
-
     headers = {"authorization": f"Bearer {rows.TOKEN}"}
     body = json.dumps({"spec": SPEC}).encode()
     return load.request("POST", port, f"/api/v1/projects/{rows.PROJECT}/runs", headers, body)
@@ -85,6 +84,7 @@ def _web(url: str, folder: Path, name: str) -> Iterator[tuple[int, Process]]:
             "BERTH_HOME": tempfile.mkdtemp(dir=folder),
             "BERTH_DATABASE__URL": url,
             "BERTH_WEB__PORT": str(port),
+            "BERTH_SECRET_KEY": "benchmark" * 4,
         }
         command = [sys.executable, "-m", "app.trial.web", str(listening.fileno()), "1"]
         log = folder / f"web-{port}.log"

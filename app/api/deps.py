@@ -238,12 +238,15 @@ def find_run(session: Session, public_id: str) -> RunRef:
     """The run by its public id, whoever may see it: the caller checks. Raises NotFound."""
     if not RUN_ID.fullmatch(public_id):
         raise NotFound
-    connection: Any = session.connection().connection.driver_connection
-    row = connection.execute(
-        "select r.id, r.public_id, r.project_id, p.name from run r join project p on p.id = r.project_id"
-        " where r.public_id = %s",
-        (public_id,),
-    ).fetchone()
+    row = (
+        db.driver(session)
+        .execute(
+            "select r.id, r.public_id, r.project_id, p.name from run r join project p on p.id = r.project_id"
+            " where r.public_id = %s",
+            (public_id,),
+        )
+        .fetchone()
+    )
     if row is None:
         raise NotFound
     return RunRef(*row)

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.db import driver
+
 LARGEST_STEP = 2**53 - 1
 
 
@@ -68,7 +70,7 @@ def add_series(session: Session, run_id: uuid.UUID, names: Sequence[str], limit:
     new = [name for name in names if name not in found]
     if not new:
         return found
-    [count] = _execute(session, "select count(*) from metric_series where run_id = %s", run_id).fetchone()
+    [(count,)] = _execute(session, "select count(*) from metric_series where run_id = %s", run_id).fetchall()
     if count + len(new) > limit:
         return None
     made = _execute(
@@ -131,7 +133,7 @@ def add_points(session: Session, run_id: uuid.UUID, batch: Batch, keys: Mapping[
         "ats": _array(batch.ats),
         "values": _array(batch.values),
     }
-    [locked, _] = _driver(session).execute(_ADD, values).fetchone()
+    [(locked, _)] = driver(session).execute(_ADD, values).fetchall()
     return bool(locked == len(ids))
 
 
@@ -210,7 +212,7 @@ def read_points(
             "after": after,
             "buckets": buckets,
         }
-        rows += _driver(session).execute(_BUCKETS.format(x=_X[x]), values).fetchall()
+        rows += driver(session).execute(_BUCKETS.format(x=_X[x]), values).fetchall()
     return [PointRow(*row) for row in rows], {row[0] for row in dense}
 
 
@@ -218,9 +220,5 @@ def _array(values: Sequence[int] | Sequence[float]) -> str:
     return "{" + str(list(values))[1:-1] + "}"
 
 
-def _driver(session: Session) -> Any:
-    return session.connection().connection.driver_connection
-
-
 def _execute(session: Session, statement: str, *values: object) -> Any:
-    return _driver(session).execute(statement, values)
+    return driver(session).execute(statement, values)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.db import driver
 from app.domain.access import Action, Actor, Role, Scope, Verdict, can
 from app.errors import N_, Forbidden, NotFound, Unauthenticated
 
@@ -199,5 +200,4 @@ def _one(session: Session, statement: str, value: Any) -> tuple[Any, ...] | None
 
 def _execute(session: Session, statement: str, value: Any) -> Any:
     """On the driver's connection: SQLAlchemy's own execution would cost more than the query."""
-    connection: Any = session.connection().connection.driver_connection
-    return connection.execute(statement, (value,))
+    return driver(session).execute(statement, (value,))

@@ -21,6 +21,7 @@ from app.errors import N_, BadValue
 # What changes how the program's own loader or interpreter starts would let a job pass for another, so these
 # are Berth's to set.
 _RESERVED_ENV = re.compile(r"(LD_|DYLD_|BERTH_|GCONV_PATH$|PATH$|PYTHONPATH$|PYTHONHOME$|PYTHONSTARTUP$|HOME$)")
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
@@ -43,7 +44,7 @@ def _quantity(parse: Any) -> Any:
 
 def _plain(value: str) -> str:
     """No control characters (a tab in a script is text), no NUL, no lone surrogates."""
-    if any((ord(char) < 32 and char not in "\n\t\r") or 0xD800 <= ord(char) <= 0xDFFF for char in value):
+    if _NO_TEXT.search(value):
         raise BadValue(N_("must not contain control characters"))
     return value
 
