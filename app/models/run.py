@@ -23,6 +23,7 @@ class Run(Base):
         Index("ix_run_project_id_name_id", "project_id", "name", "id"),
         Index("ix_run_project_id_created_by_id", "project_id", "created_by", "id"),
         Index("ix_run_tags", "tags", postgresql_using="gin"),
+        Index("ix_run_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
         Index("ix_run_due", "due_at", postgresql_where=text("due_at is not null")),
         Index(
             "ix_run_queue",
@@ -44,7 +45,7 @@ class Run(Base):
     spec: Mapped[Json]
     source: Mapped[Json] = mapped_column(default=dict, server_default="{}")  # git commit, branch, dirty, entry point
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
-    parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"), index=True)
+    parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"))
     # What it asks for, taken out of the spec because admission and lists read it.
     pool: Mapped[str]
     priority: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -143,5 +144,5 @@ class RunEvent(Base):
     attempt: Mapped[int]
     old_state: Mapped[str | None]
     new_state: Mapped[str | None]
-    actor_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    actor_id: Mapped[uuid.UUID | None]  # of a user, who is never deleted: a foreign key would lock that row each time
     data: Mapped[Json] = mapped_column(default=dict, server_default="{}")

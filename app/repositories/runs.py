@@ -22,7 +22,7 @@ from app.repositories.run_filters import JOINED, PRIORITY_NAMES, Position, build
 __all__ = ["JOINED", "PRIORITY_NAMES", "Position"]  # of the rows and of the lists that are read here
 
 SORTS = ("-created", "created", "name", "-name")
-PLACES = 200  # how far back in line a place is counted
+PLACES = 100  # how far back in line a place is counted
 
 
 class RunRow(NamedTuple):

@@ -64,30 +64,37 @@ class TooManyWaiting(TooMany):
     hint = N_("Wait until some have started, or stop some of them.")
 
 
-# One statement, so the run is there with its history and its audit row or not at all; it gives what `get_run` gives.
-_SUBMIT = f"""
-with once as (
-  insert into idempotency_key (user_id, route, key, body_hash, status, location)
-  select %(actor_id)s, %(route)s, %(key)s, %(body_hash)s, 202, %(public_id)s where %(key)s::text is not null
-  on conflict do nothing returning key
-), made as (
-  insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, parent_id, pool, priority,
-                   cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
-  select %(id)s, %(public_id)s, %(project_id)s, %(actor_id)s, %(name)s, %(kind)s, %(spec)s::jsonb, %(source)s::jsonb,
-         %(tags)s, %(parent_id)s, %(pool)s, %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s, %(replicas)s,
-         'JUST_SUBMITTED', '{{}}'
-   where %(key)s::text is null or exists (select 1 from once)
-  returning *
-), told as (
-  insert into run_event (run_id, code, attempt, new_state, actor_id, data)
-  select id, 'submitted', 1, 'queued', %(actor_id)s, jsonb_build_object('by', %(actor_name)s::text) from made
-), audited as (
-  insert into audit_entry (actor_id, actor_name, verb, object_type, object_id, project_id, after, address, request_id)
-  select %(actor_id)s, %(actor_name)s, 'run.submit', 'run', %(public_id)s, %(project_id)s,
-         jsonb_build_object('name', %(name)s::text, 'state', 'queued'), %(address)s, %(request_id)s from made
-)
-select {DETAIL}, pg_notify('berth_admission', '') from made r {JOINED}
-"""  # noqa: S608 - constants only
+def _submit_statement(*, with_key: bool) -> str:
+    """One statement, so the run is there with its history and its audit row or not at all. It gives what `get_run`
+    gives; with a key that was used before, nothing."""
+    once = """once as (
+      insert into idempotency_key (user_id, route, key, body_hash, status, location)
+      values (%(actor_id)s, %(route)s, %(key)s, %(body_hash)s, 202, %(public_id)s)
+      on conflict do nothing returning key
+    ),"""
+    return f"""
+    with {once if with_key else ""} made as (
+      insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, parent_id, pool,
+                       priority, cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
+      select %(id)s, %(public_id)s, %(project_id)s, %(actor_id)s, %(name)s, %(kind)s, %(spec)s, %(source)s,
+             %(tags)s, %(parent_id)s, %(pool)s, %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s,
+             %(replicas)s, 'JUST_SUBMITTED', '{{}}' {"from once" if with_key else ""}
+      returning *
+    ), told as (
+      insert into run_event (run_id, code, attempt, new_state, actor_id, data)
+      select id, 'submitted', 1, 'queued', created_by, jsonb_build_object('by', %(actor_name)s::text) from made
+    ), audited as (
+      insert into audit_entry
+        (actor_id, actor_name, verb, object_type, object_id, project_id, after, address, request_id)
+      select created_by, %(actor_name)s, 'run.submit', 'run', public_id, project_id,
+             jsonb_build_object('name', name, 'state', state), %(address)s, %(request_id)s from made
+    )
+    select {DETAIL}, pg_notify('berth_admission', '') from made r {JOINED}
+    """  # noqa: S608 - constants only
+
+
+_SUBMIT = _submit_statement(with_key=False)
+_SUBMIT_ONCE = _submit_statement(with_key=True)
 
 
 def submit_run(
@@ -109,7 +116,7 @@ def submit_run(
     check_startable(session, project_id, spec)
     asked = spec.resources
     stored = spec.model_dump(mode="json", exclude_defaults=True) | {"kind": _kind(spec), "name": spec.name}
-    values = {
+    values: dict[str, Any] = {
         "id": uuid7(),
         "public_id": new_run_id(),
         "project_id": project_id,
@@ -129,11 +136,10 @@ def submit_run(
         "memory_bytes": asked.memory_bytes,
         "gpus": asked.gpus,
         "replicas": spec.replicas,
-        "route": once.route if once else None,
-        "key": once.key if once else None,
-        "body_hash": once.body_hash if once else None,
     }
-    made = driver(session).execute(_SUBMIT, values).fetchone()
+    if once is not None:
+        values |= {"route": once.route, "key": once.key, "body_hash": once.body_hash}
+    made = driver(session).execute(_SUBMIT if once is None else _SUBMIT_ONCE, values).fetchone()
     crash_point("submit.before_commit")
     after_commit(session, _submitted)
     if made is not None:

@@ -34,10 +34,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_entry_actor_id_id", "audit_entry", ["actor_id", "id"], unique=False)
     op.create_index(
-        "ix_audit_entry_object_type_object_id_id",
-        "audit_entry",
-        ["object_type", "object_id", "id"],
-        unique=False,
+        "ix_audit_entry_object_type_object_id_id", "audit_entry", ["object_type", "object_id", "id"], unique=False
     )
     op.create_index("ix_audit_entry_project_id_id", "audit_entry", ["project_id", "id"], unique=False)
     op.create_table(
@@ -46,10 +43,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column(
-            "facts",
-            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
-            server_default="{}",
-            nullable=False,
+            "facts", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), server_default="{}", nullable=False
         ),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cluster")),
@@ -107,8 +101,7 @@ def upgrade() -> None:
         sa.Column("theme", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint(
-            "(kind = 'service_account') = (project_id is not null)",
-            name=op.f("ck_user_service_account_project"),
+            "(kind = 'service_account') = (project_id is not null)", name=op.f("ck_user_service_account_project")
         ),
         sa.CheckConstraint("kind in ('person', 'service_account')", name=op.f("ck_user_kind")),
         sa.ForeignKeyConstraint(
@@ -201,10 +194,7 @@ def upgrade() -> None:
             ["created_by"], ["user.id"], name=op.f("fk_one_time_link_created_by_user"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
-            ["project_id"],
-            ["project.id"],
-            name=op.f("fk_one_time_link_project_id_project"),
-            ondelete="CASCADE",
+            ["project_id"], ["project.id"], name=op.f("fk_one_time_link_project_id_project"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user.id"], name=op.f("fk_one_time_link_user_id_user"), ondelete="CASCADE"
@@ -223,10 +213,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("spec", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
         sa.Column(
-            "source",
-            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
-            server_default="{}",
-            nullable=False,
+            "source", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), server_default="{}", nullable=False
         ),
         sa.Column("tags", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("parent_id", sa.Uuid(), nullable=True),
@@ -259,8 +246,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.CheckConstraint("desired in ('running', 'stopped')", name=op.f("ck_run_desired")),
         sa.CheckConstraint(
-            "state in ('queued', 'starting', 'running', 'succeeded', 'failed', 'stopped')",
-            name=op.f("ck_run_state"),
+            "state in ('queued', 'starting', 'running', 'succeeded', 'failed', 'stopped')", name=op.f("ck_run_state")
         ),
         sa.ForeignKeyConstraint(["created_by"], ["user.id"], name=op.f("fk_run_created_by_user")),
         sa.ForeignKeyConstraint(["parent_id"], ["run.id"], name=op.f("fk_run_parent_id_run"), ondelete="SET NULL"),
@@ -273,20 +259,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_run_due", "run", ["due_at"], unique=False, postgresql_where=sa.text("due_at is not null"))
     op.create_index(
-        "ix_run_lease",
-        "run",
-        ["lease_until"],
-        unique=False,
-        postgresql_where=sa.text("lease_until is not null"),
+        "ix_run_lease", "run", ["lease_until"], unique=False, postgresql_where=sa.text("lease_until is not null")
     )
     op.create_index(
-        "ix_run_live",
-        "run",
-        ["id"],
-        unique=False,
-        postgresql_where=sa.text("state in ('starting', 'running')"),
+        "ix_run_live", "run", ["id"], unique=False, postgresql_where=sa.text("state in ('starting', 'running')")
     )
-    op.create_index(op.f("ix_run_parent_id"), "run", ["parent_id"], unique=False)
+    op.create_index(
+        "ix_run_parent_id", "run", ["parent_id"], unique=False, postgresql_where=sa.text("parent_id is not null")
+    )
     op.create_index("ix_run_project_id_created_by_id", "run", ["project_id", "created_by", "id"], unique=False)
     op.create_index("ix_run_project_id_id", "run", ["project_id", "id"], unique=False)
     op.create_index("ix_run_project_id_name_id", "run", ["project_id", "name", "id"], unique=False)
@@ -450,12 +430,8 @@ def upgrade() -> None:
         sa.Column("new_state", sa.Text(), nullable=True),
         sa.Column("actor_id", sa.Uuid(), nullable=True),
         sa.Column(
-            "data",
-            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
-            server_default="{}",
-            nullable=False,
+            "data", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), server_default="{}", nullable=False
         ),
-        sa.ForeignKeyConstraint(["actor_id"], ["user.id"], name=op.f("fk_run_event_actor_id_user")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_event_run_id_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_event")),
     )
@@ -487,7 +463,7 @@ def downgrade() -> None:
     op.drop_index("ix_run_project_id_name_id", table_name="run")
     op.drop_index("ix_run_project_id_id", table_name="run")
     op.drop_index("ix_run_project_id_created_by_id", table_name="run")
-    op.drop_index(op.f("ix_run_parent_id"), table_name="run")
+    op.drop_index("ix_run_parent_id", table_name="run", postgresql_where=sa.text("parent_id is not null"))
     op.drop_index("ix_run_live", table_name="run", postgresql_where=sa.text("state in ('starting', 'running')"))
     op.drop_index("ix_run_lease", table_name="run", postgresql_where=sa.text("lease_until is not null"))
     op.drop_index("ix_run_due", table_name="run", postgresql_where=sa.text("due_at is not null"))
