@@ -96,7 +96,8 @@ class Postgres:
             end_processes([main], grace=grace, first=signal.SIGINT)
         still_alive(self.processes(), 5)
         if self.child is not None:
-            self.child.poll()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(5)  # it is dead; this collects what is left of it
 
     def _main_process(self) -> psutil.Process | None:
         with contextlib.suppress(OSError, ValueError, psutil.Error):

@@ -102,7 +102,8 @@ class Valkey:
         """Ends it; what it held is gone, as it would be at any time."""
         end_processes(self.processes(), grace=5)
         if self.child is not None:
-            self.child.poll()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(5)  # it is dead; this collects what is left of it
         self.socket.unlink(missing_ok=True)
 
 

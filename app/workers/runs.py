@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 _MOST_STEPS = 20
 
 
-@celery.task(name="runs.converge")  # type: ignore[untyped-decorator]  # celery ships no types
+@celery.task(name="runs.converge")
 def converge(run_id: str) -> None:
     """Looks at one run. The message is a hint: everything else is read from Postgres."""
     converge_run(uuid.UUID(run_id))

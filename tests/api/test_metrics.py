@@ -9,7 +9,7 @@ import pytest
 
 from app import db
 from app.models import Run
-from app.services import metrics as service
+from app.repositories import metrics as repository
 from tests import factories
 from tests.api.conftest import World
 
@@ -65,12 +65,12 @@ def test_numbers_that_are_none_are_kept_and_are_no_extremes(world: World, run: R
     reduced = read(world.as_("editor"), run, buckets=1)["x"]
     assert (reduced["last"], reduced["min"], reduced["max"], reduced["is_exact"]) == ([1.0], [1.0], [2.0], False)
     with db.read_session() as session:
-        summary = {one.name: one for one in service.metrics.list_series(session, run.id)}
+        summary = {one.name: one for one in repository.list_series(session, run.id)}
     assert (summary["x"].min_value, summary["x"].max_value, summary["x"].last_value) == (1.0, 2.0, 1.0)
     assert summary["x"].points == 3
     send(world.as_("editor"), run, [["only", 1, AT, "nan"]])
     with db.read_session() as session:
-        [only] = [one for one in service.metrics.list_series(session, run.id) if one.name == "only"]
+        [only] = [one for one in repository.list_series(session, run.id) if one.name == "only"]
     assert only.min_value is None
     assert only.last_value is not None
     assert math.isnan(only.last_value)
@@ -80,7 +80,7 @@ def test_the_summary_follows_the_last_step_whatever_the_order(world: World, run:
     for step in (5, 1, 9, 3):
         send(world.as_("editor"), run, [["loss", step, AT + step, step * 1.5]])
     with db.read_session() as session:
-        [series] = service.metrics.summaries(session, [run.id])[run.id]
+        [series] = repository.summaries(session, [run.id])[run.id]
     assert (series.last_step, series.last_value, series.min_value, series.max_value) == (9, 13.5, 1.5, 13.5)
     assert series.last_at is not None
     assert series.last_at.timestamp() * 1000 == AT + 9
