@@ -112,7 +112,7 @@ def list_page(request: Request, project: str, q: str = "", sort: str = "-created
         page = _page(visitor, found.name, q, sort, rows[:PAGE], now)
         page.may_write = can(visitor.actor, Action.RUN_WRITE, found.id) == Verdict.ALLOWED
     if problem:
-        page.filter_error = translate(visitor.language, str(problem))
+        page.filter_error = translate(visitor.language, problem.message, **problem.slots)
         page.filter_fix = problem.fix or ""
     page.is_empty = not rows and not q and not after
     if len(rows) > PAGE:
