@@ -38,7 +38,7 @@ def wake_admission(session: Session) -> None:
 def make_celery() -> Celery:
     """The Celery app: JSON only, no results, acknowledged late, one message at a time."""
     settings = get_settings()
-    made = Celery("berth", include=["app.workers.runs"])
+    made = Celery("berth", include=["app.workers.runs", "app.workers.liveness"])
     # Every timeout is short: a broker that does not answer must cost a hint, never a request or a loop.
     patience = {"socket_timeout": 3, "socket_connect_timeout": 2, "retry_on_timeout": False}
     made.conf.update(

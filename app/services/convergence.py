@@ -162,6 +162,9 @@ def _step_of(session: Session, run: Row[Any], attempt: Row[Any]) -> Step | None:
     is_overdue = attempt.is_started and phases == {"starting"} and attempt.age > 5 and (attempt.seen_ago or 99) > 5
     if not attempt.is_started or is_overdue:
         return Step(Act.START, plan=_plan(run, attempt.number), again_in=10.0, **here)
+    if phases == {"starting"}:
+        # Nothing may ever be seen of it again, if what was to start it died: that has to be looked for.
+        return Step(Act.NOTHING, again_in=10.0)
     return None
 
 

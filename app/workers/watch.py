@@ -66,6 +66,9 @@ class Watcher:
         with unit_of_work() as session:
             observations.record_missing(session, term, self._cluster.name, statuses)
             late = observations.leftovers(session, statuses)
+        if late:  # many were only cleaned since the list was read
+            statuses = self._cluster.statuses()
+            late = [key for key in late if key in {(status.run_id, status.attempt) for status in statuses}]
         for run_id, attempt in late:
             log.warning("ending what came after its own end", run=run_id, attempt=attempt)
             self._cluster.stop(run_id, attempt, 0)

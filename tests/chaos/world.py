@@ -237,12 +237,18 @@ class World:
             print(f"--- {finding}")
             words = [word.strip(":,") for word in finding.split()]
             print(*self.checker.query(_NOW, words), sep="\n  ")
+            for word in words:
+                folder = self.home / "local" / "runs" / word
+                print(*sorted(str(path) for path in folder.glob("*/*")), sep="\n  ")
+                print(*((path, path.read_text()) for path in folder.glob("*/*.err")), sep="\n  ")
             for row in self.checker.query(_HISTORY, [word.strip(":,") for word in finding.split()]):
                 print(f"  {row['at']:%H:%M:%S.%f} attempt {row['attempt']} {row['code']} {row['new_state'] or ''}")
             for mark in self.oracle.marks:
                 if mark.run in finding:
                     at = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=time.monotonic() - mark.at)
                     print(f"  {at:%H:%M:%S.%f} attempt {mark.attempt} oracle: {mark.kind}")
+
+        print("--- wrappers:", *wrappers(self.home))
 
     def pause(self, low: float, high: float) -> None:
         time.sleep(self.random.uniform(low, high))

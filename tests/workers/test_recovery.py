@@ -11,9 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import db
+from app.clusters.base import ObjectStatus, ReplicaStatus
 from app.queue import celery
 from app.services import leases, observations
-from app.workers import dispatch
+from app.settings import get_settings
+from app.workers import dispatch, liveness
 from tests.workers.test_convergence import World, actor, stop, submit, world
 
 __all__ = ["actor", "stop", "submit", "world"]
@@ -72,12 +74,12 @@ def test_the_dispatcher_gives_hints_again_when_the_broker_is_back(
     for round_number in range(4):
         is_away = round_number < 2
         with db.unit_of_work() as session:
-            submit_due(session, submit())
+            due(session, submit())
         dispatcher.work(term)
     assert (len(converged), len(sent)) == (2, 2)
 
 
-def submit_due(session: Session, public_id: str) -> None:
+def due(session: Session, public_id: str) -> None:
     session.execute(text("update run set due_at = now() where public_id = :id"), {"id": public_id})
 
 
@@ -93,3 +95,56 @@ class FakeProducer:
 
     def __init__(self, connection: FakeConnection) -> None:
         self.connection = connection
+
+
+def test_what_no_worker_heeds_the_dispatcher_does_itself(
+    world: World, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All workers may be gone, or deaf, while the broker takes every message."""
+    with db.unit_of_work() as session:
+        term = leases.acquire(session, "dispatch", "test", 600)
+        due(session, submit())
+        due(session, heeded := submit())
+    assert term is not None
+    converged: list[uuid.UUID] = []
+    monkeypatch.setattr(celery, "send_task", lambda *_, **__: None)
+    monkeypatch.setattr(celery, "connection_for_write", lambda: FakeConnection())
+    monkeypatch.setattr(celery.amqp, "Producer", FakeProducer)
+    monkeypatch.setattr(dispatch, "converge_run", converged.append)
+    monkeypatch.setattr(get_settings().convergence, "redeliver_seconds", 0.1)
+    dispatcher = dispatch.Dispatcher()
+    dispatcher.work(term)
+    with db.unit_of_work() as session:
+        due(session, heeded)
+    time.sleep(0.2)
+    dispatcher.work(term)
+    assert len(converged) == 1
+    assert world.run(heeded)["id"] not in converged
+
+
+def test_a_deaf_worker_is_one_that_receives_nothing_while_messages_wait() -> None:
+    hearing = liveness.Hearing()
+    assert not any(hearing.is_lost(0, 5, 0) for _ in range(10))  # nothing to receive
+    assert not any(hearing.is_lost(9, 5, 2) for _ in range(10))  # busy
+    assert not any(hearing.is_lost(9, received, 0) for received in range(6, 16))  # receives
+    assert [hearing.is_lost(9, 15, 0) for _ in range(3)] == [False, False, True]
+
+
+def test_a_start_of_which_nothing_is_seen_is_looked_at_again(world: World, submit: Callable[..., str]) -> None:
+    """What was to start the program died after it was asked to: a wrapper, say, before its program began."""
+    public_id = submit()
+    world.turn()
+    world.cluster.objects[public_id, 1] = ObjectStatus(public_id, 1, [ReplicaStatus(0, "starting")], gone=False)
+    with db.unit_of_work() as session:
+        session.execute(text("update run set state = 'starting'"))
+        session.execute(text("update attempt set state = 'starting'"))
+    world.watcher.work(world.terms["watch"])
+    world.converge_due()
+    assert world.run(public_id)["due_at"] is not None
+    with db.unit_of_work() as session:
+        session.execute(text("update attempt set admitted_at = now() - interval '20 s'"))
+        session.execute(text("update observation set seen_at = now() - interval '20 s'"))
+        session.execute(text("update run set due_at = now()"))
+    started = world.cluster.calls["start"]
+    world.converge_due()
+    assert world.cluster.calls["start"] == started + 1
