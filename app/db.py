@@ -5,7 +5,7 @@ Only this module commits. Messages that follow a commit are sent by `unit_of_wor
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -56,18 +56,14 @@ def unit_of_work() -> Iterator[Session]:
     """A session whose work is committed when the block ends well, and rolled back otherwise."""
     with SessionFactory(bind=engine()) as session, session.begin():
         yield session
-    for action in session.info.pop("after_commit", ()):
-        try:
-            action()
-        except Exception:
-            log.exception("an action after the commit failed")
+    _run(session.info.pop("after_commit", ()))
 
 
 @contextmanager
 def read_session() -> Iterator[Session]:
     """A session for reading: each statement sees what is committed, without BEGIN and COMMIT around it.
 
-    That saves two round trips on every read. Nothing may be written through it but what stands alone.
+    That saves two round trips on every read. Nothing is written through it: see `statement_session`.
     """
     with engine().connect() as connection:
         own = _own(connection)
@@ -78,6 +74,16 @@ def read_session() -> Iterator[Session]:
         finally:
             if not own.closed:
                 own.autocommit = False
+
+
+@contextmanager
+def statement_session() -> Iterator[Session]:
+    """A session for a change that is one statement, which is committed when it has been executed.
+
+    Half as dear as a unit of work, and as safe: what the change consists of stands in the statement.
+    """
+    with read_session() as session:
+        yield session
 
 
 def driver(session: Session) -> psycopg.Cursor[tuple[Any, ...]]:
@@ -106,5 +112,19 @@ def _own(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:
 
 
 def after_commit(session: Session, action: Callable[[], None]) -> None:
-    """Runs `action` once the session's work is committed; its failure is logged, not raised."""
-    session.info.setdefault("after_commit", []).append(action)
+    """Runs `action` once the session's work is committed; its failure is logged, not raised.
+
+    In a `statement_session` that is at once.
+    """
+    if _CURSOR in session.info:
+        _run([action])
+    else:
+        session.info.setdefault("after_commit", []).append(action)
+
+
+def _run(actions: Iterable[Callable[[], None]]) -> None:
+    for action in actions:
+        try:
+            action()
+        except Exception:
+            log.exception("an action after the commit failed")

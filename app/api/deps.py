@@ -39,6 +39,7 @@ class Injected(Enum):
 
     SESSION = "a session whose work is committed before the answer is sent"
     READ_SESSION = "a session for reading"
+    STATEMENT_SESSION = "a session for a change that is one statement"
     ACTOR = "who asks"
     PROJECT = "the project of the path, visible to the actor"
     RUN = "the run of the path, visible to the actor"
@@ -57,6 +58,7 @@ class RunRef:
 
 SessionDep = Annotated[Session, Injected.SESSION]
 ReadSessionDep = Annotated[Session, Injected.READ_SESSION]
+StatementSessionDep = Annotated[Session, Injected.STATEMENT_SESSION]
 ActorDep = Annotated[Actor, Injected.ACTOR]
 ProjectDep = Annotated[ProjectRef, Injected.PROJECT]
 RunDep = Annotated[RunRef, Injected.RUN]
@@ -206,7 +208,7 @@ def _inject(access: Access, request: Request, session: Session, arguments: dict[
         raise Unauthenticated
     project_id = run_key = None
     for name, kind in access.injected.items():
-        if kind in (Injected.SESSION, Injected.READ_SESSION):
+        if kind in _SESSIONS:
             arguments[name] = session
         elif kind == Injected.ACTOR:
             arguments[name] = found.actor if found else None
@@ -266,12 +268,17 @@ _IN_PATH = {
 }
 
 
+_SESSIONS: dict[Injected, Callable[[], AbstractContextManager[Session]]] = {
+    Injected.SESSION: db.unit_of_work,
+    Injected.READ_SESSION: db.read_session,
+    Injected.STATEMENT_SESSION: db.statement_session,
+}
+
+
 def _no_session() -> AbstractContextManager[Session]:
     raise AssertionError("opened by nobody")
 
 
 def _opener(access: Access) -> Callable[[], AbstractContextManager[Session]]:
-    kinds = set(access.injected.values())
-    if Injected.SESSION in kinds:
-        return db.unit_of_work
-    return db.read_session if Injected.READ_SESSION in kinds else _no_session
+    openers = [_SESSIONS[kind] for kind in access.injected.values() if kind in _SESSIONS]
+    return openers[0] if openers else _no_session

@@ -139,8 +139,8 @@ def submit_run(
     }
     if once is not None:
         values |= {"route": once.route, "key": once.key, "body_hash": once.body_hash}
-    made = driver(session).execute(_SUBMIT if once is None else _SUBMIT_ONCE, values).fetchone()
     crash_point("submit.before_commit")
+    made = driver(session).execute(_SUBMIT if once is None else _SUBMIT_ONCE, values).fetchone()
     after_commit(session, _submitted)
     if made is not None:
         return RunRow(*made[:-1])

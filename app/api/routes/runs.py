@@ -11,7 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import cursors, wire
-from app.api.deps import ActorDep, AfterDep, IdempotencyDep, LimitDep, ProjectDep, ReadSessionDep, SessionDep, allowed
+from app.api.deps import (
+    ActorDep,
+    AfterDep,
+    IdempotencyDep,
+    LimitDep,
+    ProjectDep,
+    ReadSessionDep,
+    SessionDep,
+    StatementSessionDep,
+    allowed,
+)
 from app.api.problems import language_of
 from app.api.routing import PREFIX, new_router, problems
 from app.api.schemas.runs import (
@@ -47,7 +57,12 @@ _REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting)
 @router.post("/projects/{project}/runs", status_code=202, responses=_REFUSALS, response_model=RunRead)
 @allowed(Action.RUN_WRITE)
 def create_run(
-    request: Request, body: RunCreate, project: ProjectDep, actor: ActorDep, session: SessionDep, once: IdempotencyDep
+    request: Request,
+    body: RunCreate,
+    project: ProjectDep,
+    actor: ActorDep,
+    session: StatementSessionDep,
+    once: IdempotencyDep,
 ) -> Response:
     """Submit a run; it is put in line at once and starts when its pool has room.
 

@@ -161,7 +161,8 @@ def _answer_before_the_commit(module: Any) -> None:
         threading.Thread(target=commit, daemon=True).start()
 
     assert callable(module.unit_of_work)
-    module.unit_of_work = unit_of_work
+    assert callable(module.statement_session)
+    module.unit_of_work = module.statement_session = unit_of_work
 
 
 @switch("believe-stop", "app.services.convergence")
