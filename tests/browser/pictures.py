@@ -45,7 +45,7 @@ def _take(link: str, folder: Path) -> int:
             page.emulate_media(color_scheme=theme)
             page.goto(link.split("?")[0] + "projects/demo/runs")
             _shoot(page, folder / f"runs-{theme}.png")
-            for name in ("digits-lr-0.1", "digits-fails"):
+            for name, picture in (("digits-lr-0.1", "run"), ("digits-fails", "failed")):
                 page.goto(link.split("?")[0] + "projects/demo/runs")
                 found = page.get_by_role("link", name=name, exact=True)
                 if found.count() == 0:
@@ -53,7 +53,7 @@ def _take(link: str, folder: Path) -> int:
                     return 1
                 found.first.click()
                 page.wait_for_url("**/runs/r-*")
-                _shoot(page, folder / f"{name.replace('.', '')}-{theme}.png")
+                _shoot(page, folder / f"{picture}-{theme}.png")
         browser.close()
     return 0
 
