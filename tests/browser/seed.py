@@ -230,6 +230,7 @@ def _run(
     outputs: bool = False,
     progress: tuple[int, int] | None = None,
     lines: int = 0,
+    project: str = "vision",
 ) -> None:
     run_id, public_id = uuid7(), "r-" + hashlib.sha256(key.encode()).hexdigest()[:10].translate(_LETTERS)
     made.runs[key], made.ids[key] = public_id, run_id
@@ -240,7 +241,7 @@ def _run(
         insert(Run).values(
             id=run_id,
             public_id=public_id,
-            project_id=made.ids["vision"],
+            project_id=made.ids[project],
             created_by=made.ids["alice"],
             name=name,
             kind="job",
@@ -428,8 +429,10 @@ def _metrics(session: Session, run_id: uuid.UUID, start: datetime.datetime) -> N
         )
 
 
-def add_run(session: Session, made: Seed, key: str, *, state: str, name: str, lines: int = 0) -> None:
-    """Another run of alice's in the project "vision", as it would be now."""
+def add_run(
+    session: Session, made: Seed, key: str, *, state: str, name: str, lines: int = 0, project: str = "vision"
+) -> None:
+    """Another run of alice's, as it would be now."""
     now = datetime.datetime.now(datetime.UTC)
     created = now - datetime.timedelta(seconds=30)
     started = None if state == "queued" else now - datetime.timedelta(seconds=20)
@@ -446,6 +449,7 @@ def add_run(session: Session, made: Seed, key: str, *, state: str, name: str, li
         finished=finished,
         exit_code=0 if finished else None,
         lines=lines,
+        project=project,
         reason=("JUST_SUBMITTED", {}) if state == "queued" else None,
     )
 

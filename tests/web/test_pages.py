@@ -1,17 +1,21 @@
 """Pages over HTTP: partials that say nothing when nothing changed, errors as pages, toasts and redirects, headers."""
 
 import gzip
+import html
 import re
 
 import pytest
 from sqlalchemy import update
+from starlette.requests import Request
 
 from app import db
 from app.domain.reasons import REASONS
-from app.errors import PROBLEMS
+from app.errors import PROBLEMS, FieldError
+from app.i18n import negotiate, translate
 from app.models import Run
 from app.web import assets
-from tests.browser.seed import NASTY, finish
+from app.web.errors import render_error
+from tests.browser.seed import NASTY, add_run, finish
 from tests.web.conftest import Console
 
 VISION = "/projects/vision/runs"
@@ -36,6 +40,25 @@ def test_the_list_polls_what_changed_only(console: Console) -> None:
     assert f'id="s-{console.seed.runs["starting"]}"' not in answer.text
     assert "<tr" not in answer.text
     assert console.get(attribute(answer.text, "hx-get"), "alice").status_code == 204
+
+
+def test_an_empty_list_shows_its_first_run_by_itself(console: Console) -> None:
+    url = attribute(console.get("/projects/empty-project/runs", "alice").text, "hx-get", 'id="poll"><div')
+    assert console.get(url, "alice").status_code == 204
+    with db.unit_of_work() as session:
+        add_run(session, console.seed, "first", state="queued", name="first", project="empty-project")
+    assert console.get(url, "alice").headers["hx-refresh"] == "true"
+
+
+def test_rows_of_ended_runs_are_the_readers_own(console: Console) -> None:
+    """They are kept as markup, so each language and zone must have its own."""
+    english = console.get(VISION, "alice").text
+    console.jar = {"berth_language": "zh_CN", "berth_zone": "Asia/Shanghai"}
+    chinese = console.get(VISION, "alice").text
+    assert "Succeeded" in english
+    assert "Succeeded" not in chinese
+    assert "+0800" in chinese
+    assert "+0800" not in english
 
 
 def test_the_run_page_polls_until_it_ends(console: Console) -> None:
@@ -195,3 +218,22 @@ def test_a_stop_that_is_under_way_is_shown(console: Console) -> None:
     page = console.get(f"{VISION}/{console.seed.runs['running']}", "alice").text
     assert "Stopping" in page
     assert re.search(r'id="stop"[^>]*disabled', page)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_error_can_be_shown_without_a_database(language: str) -> None:
+    for kind in PROBLEMS.values():
+        for header in ((b"accept", b"text/html"), (b"hx-request", b"true")):
+            scope = {
+                "type": "http",
+                "method": "GET",
+                "path": "/x",
+                "query_string": b"",
+                "headers": [(b"accept-language", language.encode()), header],
+            }
+            answer = render_error(Request(scope), kind([FieldError("/name", "is required")]))
+            assert answer.status_code in (kind.status, 303)
+            if kind.status != 401:
+                assert translate(negotiate(language), kind.title) in html.unescape(bytes(answer.body).decode())
+            if kind.retry_after:
+                assert answer.headers["retry-after"] == str(kind.retry_after)

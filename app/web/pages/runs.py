@@ -22,11 +22,12 @@ from app.repositories import runs as repository
 from app.repositories.runs import Position
 from app.web import formats, reasons, statuses
 from app.web.deps import Visitor, visit
-from app.web.templating import Crumb, render
+from app.web.templating import Crumb, render, render_text
 
 PAGE = 50
 _POLLED = 200  # live rows that one poll asks about
 _NEW_CAP = 50
+_BEFORE_ALL = "0" * 32
 
 router = APIRouter(include_in_schema=False)
 
@@ -67,7 +68,8 @@ class RunsPage:
 
     url: str
     q: str
-    rows: list[RunRow]
+    rows: list[RunRow] = field(default_factory=list)  # those that a poll found changed
+    table: list[Markup] = field(default_factory=list)
     chips: list[Chip] = field(default_factory=list)
     filter_error: str = ""
     filter_fix: str = ""
@@ -109,7 +111,8 @@ def list_page(request: Request, project: str, q: str = "", sort: str = "-created
             now=now,
         )
         shell = visitor.shell(found.name)
-        page = _page(visitor, found.name, q, sort, rows[:PAGE], now)
+        page = _page(visitor, found.name, q, sort)
+        page.table = [_show(visitor, row, now) for row in rows[:PAGE]]
         page.may_write = can(visitor.actor, Action.RUN_WRITE, found.id) == Verdict.ALLOWED
     if problem:
         page.filter_error = translate(visitor.language, problem.message, **problem.slots)
@@ -137,10 +140,13 @@ def changes(request: Request, project: str, q: str = "", top: str = "", seen: st
         changed = [row for row in rows if str(row.version) != known[row.public_id] and row.project_id == found.id]
         newer = _count_newer(visitor, found.id, q, top, now)
         shell = visitor.shell(found.name)
-        page = _page(visitor, found.name, q, "-created", changed, now)
+        page = _page(visitor, found.name, q, "-created")
+        page.rows = [build_row(row, visitor.language, visitor.zone, now) for row in changed]
     told = request.query_params.get("new", "0")
     if not changed and str(newer) == told:
         return Response(status_code=204)
+    if top == _BEFORE_ALL:  # a page without any row has nothing that could move
+        return Response(headers={"HX-Refresh": "true"})
     if newer:
         number = f"{newer - 1}+" if newer > _NEW_CAP else str(newer)
         page.fresh = translate_plural(visitor.language, "{count} new run", "{count} new runs", newer, count=number)
@@ -151,10 +157,10 @@ def changes(request: Request, project: str, q: str = "", top: str = "", seen: st
     return render("runs/_changes.html", shell, page)
 
 
-def _page(visitor: Visitor, project: str, q: str, sort: str, rows: Sequence[Any], now: datetime.datetime) -> RunsPage:
+def _page(visitor: Visitor, project: str, q: str, sort: str) -> RunsPage:
     url = f"/projects/{quote(project)}/runs"
-    made = [build_row(row, visitor.language, visitor.zone, now) for row in rows]
-    page = RunsPage(url, q, made, [_chip(visitor.language, url, q, text, term) for text, term in _CHIPS])
+    page = RunsPage(url, q)
+    page.chips = [_chip(visitor.language, url, q, text, term) for text, term in _CHIPS]
     page.order = "descending" if sort == "-created" else "ascending"
     page.order_url = _url(url, q=q, sort="created" if sort == "-created" else "")
     page.command_line = f"berth run submit --project {project} --cpu 1 --memory 1Gi -- python train.py"
@@ -189,7 +195,7 @@ def _position(after: str) -> Position | None:
 def _poll_url(page: RunsPage, rows: Sequence[Any], is_later: object) -> str:
     """Polls know the newest row (none on later pages, which new runs do not touch) and the live ones."""
     marks = ",".join(f"{row.public_id}.{row.version}" for row in rows if row.state not in TERMINAL)
-    top = rows[0].id.hex if rows and not is_later else ""
+    top = "" if is_later else rows[0].id.hex if rows else _BEFORE_ALL
     return _url(f"{page.url}/changes", q=page.q, top=top, seen=marks)
 
 
@@ -218,6 +224,25 @@ def _unless_default(sort: str) -> str:
 def _url(path: str, **query: str) -> str:
     given = {name: value for name, value in query.items() if value}
     return f"{path}?{urlencode(given)}" if given else path
+
+
+# Rows of runs that have ended look the same for as long as the day lasts.
+_shown: dict[tuple[object, ...], Markup] = {}
+_MOST_SHOWN = 2_000
+
+
+def _show(visitor: Visitor, row: Any, now: datetime.datetime) -> Markup:
+    """A row as markup."""
+    language, zone = visitor.language, visitor.zone
+    key = (row.public_id, row.version, language, zone, now.astimezone(zone).date())
+    found = _shown.get(key)
+    if found is None:
+        found = render_text("runs/_row.html", language, row=build_row(row, language, zone, now))
+        if row.state in TERMINAL:
+            if len(_shown) >= _MOST_SHOWN:
+                _shown.clear()
+            _shown[key] = found
+    return found
 
 
 def build_row(row: Any, language: str, zone: datetime.tzinfo, now: datetime.datetime) -> RunRow:
