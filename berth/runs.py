@@ -256,7 +256,8 @@ class Runs:
 
 def default_name(spec: Mapping[str, Any]) -> str:
     """A name from the command: "train" for `python -u train.py --lr 0.1`, else the program's own name."""
-    command = [str(part) for part in spec.get("command") or ()]
+    given = spec.get("command") or ()
+    command = [str(part) for part in given] if isinstance(given, list | tuple) else [str(given)]
     for previous, part in zip(["", *command], command, strict=False):
         if previous == "-m":
             return part.rsplit(".", 1)[-1][:200]

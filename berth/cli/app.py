@@ -71,7 +71,7 @@ def report(problem: BerthError) -> None:
 
     print(f"error: {plain(problem.detail, keep_lines=True)} ({problem.code})", file=sys.stderr)
     for field in problem.errors:
-        place = plain(str(field.get("pointer") or "")).removeprefix("/spec/")
+        place = plain(str(field.get("pointer") or "")).removeprefix("/spec/").removeprefix("/changes/")
         line = f" (line {field['line']})" if field.get("line") else ""
         fix = f" -> {plain(str(field['fix']))}" if field.get("fix") else ""
         print(f"  {place}{line}: {plain(str(field.get('message', '')))}{fix}", file=sys.stderr)

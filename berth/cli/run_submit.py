@@ -12,7 +12,8 @@ from typing import Any
 from berth.cli.command import Command
 from berth.cli.run_result import RUN_FIELDS, add_waiting, after_submit
 from berth.cli.shell import Shell
-from berth.errors import InvalidInput
+from berth.cli.spec_file import SpecFile
+from berth.errors import BerthError, InvalidInput
 from berth.quantities import show_size
 
 
@@ -54,7 +55,8 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _submit(shell: Shell) -> int:
     options = shell.options
-    spec = read_spec(options.file) if options.file else {}
+    file = SpecFile(options.file) if options.file else None
+    spec = file.spec if file else {}
     apply_flags(spec, options)
     if shell.rest is not None:
         spec.pop("script", None)
@@ -66,14 +68,19 @@ def _submit(shell: Shell) -> int:
             hint="Put it after --: `berth run submit -- python train.py --lr 0.1`",
         )
     has_folder = not options.no_snapshot and "snapshot" not in spec
-    if spec.get("requirements") and has_folder and not (Path(options.dir) / spec["requirements"]).is_file():
-        raise InvalidInput(
-            f"there is no {spec['requirements']} in {options.dir}", hint="--requirements is relative to --dir."
-        )
+    requirements = spec.get("requirements")
+    if isinstance(requirements, str) and has_folder and not (Path(options.dir) / requirements).is_file():
+        raise InvalidInput(f"there is no {requirements} in {options.dir}", hint="--requirements is relative to --dir.")
     if not any(spec.get(key) for key in ("python", "requirements", "image")):
         spec["python"] = submitting_python()
-    entry = spec.get("command") or ["script"]
-    run = _send(shell, spec, {"entry": " ".join(" ".join(entry).split())[:200]}, options)
+    command = spec.get("command")
+    entry = [str(part) for part in command] if isinstance(command, list) else ["script"]
+    try:
+        run = _send(shell, spec, {"entry": " ".join(" ".join(entry).split())[:200]}, options)
+    except BerthError as problem:
+        if file is not None:
+            file.point(problem, spec)
+        raise
     return after_submit(shell, run)
 
 
@@ -111,7 +118,10 @@ def apply_flags(spec: dict[str, Any], options: argparse.Namespace) -> None:
     ):
         given = getattr(options, flag)
         if given:
-            spec[key] = {**(spec.get(key) or {}), **dict(_pairs(given, flag, read))}
+            before = spec.get(key) or {}
+            if not isinstance(before, dict):
+                raise InvalidInput(f"{key} of the file must have keys, so that --{flag} can be added")
+            spec[key] = {**before, **dict(_pairs(given, flag, read))}
     if options.tag:
         spec["tags"] = options.tag
     if options.python:
@@ -120,54 +130,6 @@ def apply_flags(spec: dict[str, Any], options: argparse.Namespace) -> None:
     if options.requirements:
         spec.pop("python", None)
         spec["requirements"] = options.requirements
-
-
-def read_spec(name: str) -> dict[str, Any]:
-    """The spec in a file. Raises InvalidInput, with the line where the format tells it."""
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    suffix = Path(name).suffix.lower()
-    try:
-        if suffix in (".yaml", ".yml"):
-            spec = _read_yaml(text)
-        elif suffix == ".toml":
-            import tomllib
-
-            spec = tomllib.loads(text)
-        else:
-            spec = json.loads(text)
-    except InvalidInput:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{name} cannot be understood: {error}", hint="Name it .toml, .json or .yaml.") from None
-    if not isinstance(spec, dict):
-        raise InvalidInput(f"{name} is no spec: it must have keys, such as name and command")
-    return spec.get("spec", spec) if set(spec) == {"spec"} else spec
-
-
-def _read_yaml(text: str) -> Any:
-    try:
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
-    except ImportError:
-        raise InvalidInput(
-            "reading YAML needs a YAML reader, and none is installed",
-            hint="pip install ruamel.yaml; or write the spec in TOML or JSON, which need nothing.",
-        ) from None
-    # An alias can make a small file enormous; a spec has no need of one.
-    if len(text) > 1 << 20:
-        raise ValueError("it is larger than 1 MiB")
-    reader = YAML(typ="safe", pure=True)
-    try:
-        from ruamel.yaml.events import AliasEvent
-
-        if any(isinstance(event, AliasEvent) for event in reader.parse(text)):
-            raise ValueError("aliases (*name) are not taken here")
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ValueError(str(error)) from None
 
 
 def submitting_python() -> str:

@@ -105,15 +105,51 @@ def test_a_spec_from_a_file_and_flags_over_it(world: World, name: str, text: str
     assert spec["parameters"] == {"lr": 0.7, "seed": 1}
 
 
-def test_a_yaml_bomb_and_nonsense_are_refused(world: World) -> None:
-    for name, text in {
-        "bomb.yaml": "a: &a [x, x]\nb: [*a, *a]\n",
-        "broken.json": "{",
-        "list.toml": "= 1",
-        "deep.json": "[" * 100_000,
-    }.items():
-        (world.cli.folder / name).write_text(text)
-        world.cli("run", "submit", "-f", name, "--no-snapshot", code=2)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.toml", 'script = "true"\n\n[parameters]\nlr = 1\n[env]\nA = "x"\nB = 1\n[retry]\nfailed = "x"\n'),
+        ("run.json", '{"script": "true",\n\n "parameters":\n {"lr": 1},\n "env": {"A": "x",\n  "B": 1}}'),
+        ("run.yaml", "script: |\n  true\n\nenv:\n  A: x\n  B: 1\n"),
+        ("wrap.yaml", "spec:\n  script: true\n\n  env:\n    A: x\n    B: 1\n"),
+    ],
+)
+def test_a_refusal_names_the_line_of_the_file(world: World, name: str, text: str) -> None:
+    (world.cli.folder / name).write_text(text)
+    line = next(number for number, words in enumerate(text.splitlines(), 1) if "B" in words)
+    done = world.cli("run", "submit", "-f", name, "--no-snapshot", code=2)
+    assert re.search(rf"^  env/B \(line {line}\): ", done.stderr, re.M)
+    done = world.cli("run", "submit", "-f", name, "--no-snapshot", "--env", "B=2", "--cpu", "no", code=2)
+    assert "env/B" not in done.stderr
+    assert re.search(r"^  cpu: ", done.stderr, re.M), "what a flag says has no line in the file"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("bomb.yaml", "a: &a [x, x]\nb: [*a, *a]\n", "line 2: aliases"),
+        ("deep.yaml", "[" * 100_000, "nested deeper than 64"),
+        ("twice.yaml", "script: a\nname: b\nname: c\n", 'line 3: found duplicate key "name"'),
+        ("inf.yaml", "script: a\nparameters:\n  lr: .inf\n", "parameters/lr (line 3) is not a finite number"),
+        ("key.yaml", "script: a\n? [b]\n: c\n", "which is no text"),
+        ("tag.yaml", "script: !!python/object/apply:os.system [id]\n", "line 1: could not determine a constructor"),
+        ("broken.json", "{", "line 1 column 2"),
+        ("twice.json", '{"script": "a", "name": "b", "name": "c"}', "'name' stands twice"),
+        ("nan.json", '{"script": "a", "parameters": {"lr": NaN}}', "NaN is no JSON number"),
+        ("half.json", '{\n"script": "\\ud800"}', "script (line 2) has half of a surrogate pair"),
+        ("deep.json", "[" * 100_000, "nested too deeply"),
+        ("long.json", '{"gpus": ' + "9" * 100_000 + "}", "100000 digits"),
+        ("list.toml", "= 1", "line 1"),
+        ("date.toml", 'script = "a"\n[parameters]\nday = 2026-01-01\n', "parameters/day (line 3) is a date"),
+        ("types.json", '{"command": 5, "name": 6, "requirements": 7}', "command (line 1): must be a list"),
+        ("maps.json", '{"command": ["a"], "env": [1]}', "env (line 1): must be an object"),
+    ],
+)
+def test_bombs_and_nonsense_in_a_file_are_refused(world: World, name: str, text: str, said: str) -> None:
+    (world.cli.folder / name).write_text(text)
+    done = world.cli("run", "submit", "-f", name, "--no-snapshot", code=2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_refusals_name_the_field_the_fix_and_the_code(world: World) -> None:
