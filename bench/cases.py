@@ -5,8 +5,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psycopg
-
 from bench import load, rows
 from bench.servers import FLOOR_ROWS, SPEC, Target, submit
 
@@ -16,7 +14,10 @@ POINTS = 1000
 
 @dataclass(frozen=True)
 class Case:
-    """`requests(target, count)` makes distinct requests; `limit` is how many times the floor's CPU it may cost."""
+    """`requests(target, count)` makes that many requests, distinct where that matters; `status` is their answer's.
+
+    `limit` is how many times the floor's CPU Berth may cost.
+    """
 
     name: str
     title: str
@@ -26,6 +27,14 @@ class Case:
     limit: float
     status: int = 200
     floor_status: int = 200
+
+    def make(self, target: Target, count: int) -> list[bytes]:
+        """Requests to this target."""
+        return (self.requests if target.runs else self.floor_requests)(target, count)
+
+    def answer(self, target: Target) -> int:
+        """The status that this target answers with."""
+        return self.status if target.runs else self.floor_status
 
 
 def cases() -> list[Case]:
@@ -45,7 +54,7 @@ def _bearer(token: str = rows.TOKEN) -> dict[str, str]:
 
 
 def _submits(target: Target, count: int) -> list[bytes]:
-    return [submit(target.port)] * count
+    return [submit(target.port, rows.OTHER_PROJECT)] * count
 
 
 def _inserts(target: Target, count: int) -> list[bytes]:
@@ -120,7 +129,9 @@ def _points(target: Target, count: int) -> list[bytes]:
     made = []
     for place in range(count):
         run, token = logging[place % len(logging)]
-        points = [[f"metric-{k % 10}", first + place * 100 + k // 10, 1_790_000_000_000 + k, 0.5 + k] for k in range(POINTS)]
+        points = [
+            [f"metric-{k % 10}", first + place * 100 + k // 10, 1_790_000_000_000 + k, 0.5 + k] for k in range(POINTS)
+        ]
         body = json.dumps({"points": points}).encode()
         made.append(load.request("POST", target.port, f"{API}/runs/{run}/metrics", _bearer(token), body))
     return made
@@ -131,16 +142,14 @@ def _floor_points(target: Target, count: int) -> list[bytes]:
     made = []
     for place in range(count):
         points = [
-            {"key": f"metric-{k % 10}", "value": 0.5 + k, "timestamp": 1_790_000_000_000, "step": first + place * 100 + k // 10}
+            {
+                "key": f"metric-{k % 10}",
+                "value": 0.5 + k,
+                "timestamp": 1_790_000_000_000,
+                "step": first + place * 100 + k // 10,
+            }
             for k in range(POINTS)
         ]
         body = json.dumps({"run": place % rows.LOGGING, "metrics": points}).encode()
         made.append(load.request("POST", target.port, "/metrics", body=body))
     return made
-
-
-def truncate_points(target: Target) -> None:
-    """Empties the tables of points, so that each round's batches meet an index of the same size."""
-    table = "metric_point, metric_series" if target.runs else "metrics"
-    with psycopg.connect(target.url, autocommit=True) as connection:
-        connection.execute(f"truncate {table}".encode())

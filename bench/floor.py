@@ -42,7 +42,9 @@ FILL = """
   from generate_series(1, %(rows)s::int) as n
 """
 
-_INSERT = "insert into runs (project, name, status, spec, labels) values (%s, %s, 'queued', %s, %s) returning id, created"
+_INSERT = (
+    "insert into runs (project, name, status, spec, labels) values (%s, %s, 'queued', %s, %s) returning id, created"
+)
 _SELECT = "select id, project, name, status, created, spec, labels from runs where id = %s"
 _PAGE = """
   select id, project, name, status, created, labels from runs

@@ -20,7 +20,7 @@ Maker = Callable[[int], bytes]
 
 @dataclass(frozen=True)
 class Sample:
-    """One series of requests. `cpu_ms` are for each request; `foreign` is the part of all processors that others used."""
+    """One series of requests; CPU is for each of them. `foreign` is the part of all processors that others used."""
 
     requests: int
     rate: float

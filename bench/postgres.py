@@ -60,7 +60,18 @@ def server(folder: Path) -> Iterator[Server]:
     make = [_program("initdb"), "-D", data, "--username=bench", "--auth=trust", "--encoding=UTF8", "--locale=C"]
     subprocess.run([*prefix, *map(str, make)], check=True, stdout=subprocess.DEVNULL)
     port = free_port()
-    command: list[str | Path] = [*prefix, _program("postgres"), "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", ""]
+    command: list[str | Path] = [
+        *prefix,
+        _program("postgres"),
+        "-D",
+        data,
+        "-p",
+        str(port),
+        "-h",
+        "127.0.0.1",
+        "-k",
+        "",
+    ]
     command += [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     with Process("Postgres", command, folder / "postgres.log", end_by=signal.SIGINT) as process:
         url = f"postgresql://bench@127.0.0.1:{port}/postgres"

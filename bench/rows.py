@@ -7,7 +7,6 @@ Each has its attempt, replica, history and audit row, as runs do.
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psycopg
 from sqlalchemy import create_engine
@@ -16,8 +15,9 @@ from app import schema
 
 PROJECTS, PEOPLE, LIVE = 20, 50, 400
 PROJECT = "project-03"  # the one that is measured; the others are there to be in the way
+OTHER_PROJECT = "project-07"  # where runs are submitted to, so that the pages of the first stay as they are
 PLACE = 2  # its runs are those whose number leaves this rest
-TOKEN = "berth_u_" + "benchmark" * 4  # noqa: S105 - of a database that lives for minutes
+TOKEN = "berth_u_" + "benchmark" * 4
 COOKIE = "benchmark" * 4
 # Points are logged to these many running runs, each with the token that a job would have.
 LOGGING = 4
@@ -26,39 +26,42 @@ _ALPHABET = "23456789abcdefghjkmnpqrstwxyz"
 _SPREAD = 362_437_069  # coprime to 29^10, so that ids neither repeat nor lie in order
 
 
-@dataclass(frozen=True)
-class Tables:
-    """A filled database: its URL, and how many runs there are besides the first."""
-
-    url: str
-    runs: int
-
-
 def prepare(url: str) -> None:
     """The schema, the people and the place where runs would run."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     schema.upgrade(engine)
     engine.dispose()
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_PEOPLE, {"projects": PROJECTS, "people": PEOPLE})
-        known = {"token": _hash(TOKEN), "cookie": _hash(COOKIE), "project": PROJECT}
-        connection.execute(_MEASURED, known)
         connection.execute(_POOL)
+    introduce(url)
 
 
-def fill(url: str, runs: int, first: str) -> Tables:
+def introduce(url: str) -> None:
+    """The projects and people, and the one who measures, with a token and a browser's session."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_PEOPLE, {"projects": PROJECTS, "people": PEOPLE})
+        known = {"token": _hash(TOKEN), "cookie": _hash(COOKIE), "projects": [PROJECT, OTHER_PROJECT, "project-11"]}
+        connection.execute(_MEASURED, known)
+
+
+def fill(url: str, runs: int, first: str) -> None:
     """Clones the run with the public id `first` until there are `runs` more; vacuumed and analysed afterwards."""
     with psycopg.connect(url, autocommit=True) as connection:
         with _without_indexes(connection):
             connection.execute("set session_replication_role = replica")  # no foreign key is checked row by row
-            values: dict[str, object] = {"runs": runs, "first": first, "live": LIVE, "spread": _SPREAD, "alphabet": _ALPHABET}
+            values: dict[str, object] = {
+                "runs": runs,
+                "first": first,
+                "live": LIVE,
+                "spread": _SPREAD,
+                "alphabet": _ALPHABET,
+            }
             values["powers"] = [29**place for place in range(10)]
             for statement in (_RUNS, _ATTEMPTS, _REPLICAS, _EVENTS, _AUDIT):
                 connection.execute(statement, values)
             connection.execute(_LOGGING, {"logging": LOGGING, "project": PROJECT})
         connection.execute("vacuum (freeze, analyze)")
         connection.execute("checkpoint")
-    return Tables(url, runs)
 
 
 def public_id(number: int) -> str:
@@ -71,7 +74,8 @@ def logging_runs(url: str) -> list[tuple[str, str]]:
     """Public ids and job tokens of the runs that points are logged to."""
     with psycopg.connect(url) as connection:
         rows = connection.execute(
-            "select r.public_id from run r join attempt a on a.run_id = r.id where a.token_hash is not null order by r.id"
+            "select r.public_id from run r join attempt a on a.run_id = r.id"
+            " where a.token_hash is not null order by r.id"
         ).fetchall()
     return [(public, job_token(place)) for place, (public,) in enumerate(rows, 1)]
 
@@ -118,7 +122,7 @@ _MEASURED = """
   ), member as (
     insert into membership (project_id, user_id, role)
     select project.id, me.id, 'editor' from project, me
-    where project.name in (%(project)s, 'project-07', 'project-11')
+    where project.name = any(%(projects)s)
   ), token as (
     insert into api_token (id, user_id, name, hint, token_hash, scope)
     select gen_random_uuid(), me.id, 'bench', 'berth_u_benc', %(token)s, 'write' from me
@@ -130,7 +134,8 @@ _POOL = """
   with cluster as (
     insert into cluster (id, name, kind) values (gen_random_uuid(), 'local', 'local') returning id
   )
-  insert into pool (name, cluster_id, cpu_millis, memory_bytes, gpus) select 'local', id, 64000, 1::bigint << 40, 8 from cluster
+  insert into pool (name, cluster_id, cpu_millis, memory_bytes, gpus)
+  select 'local', id, 64000, 1::bigint << 40, 8 from cluster
 """
 # The nth run is so many seconds younger than the first of them, which was submitted before any of the clones.
 _RUNS = """

@@ -66,11 +66,11 @@ def berth_server(database: Server, folder: Path, runs: int) -> Iterator[Target]:
         yield Target(f"berth_{runs}", port, process.pid, url, runs)
 
 
-def submit(port: int) -> bytes:
+def submit(port: int, project: str = rows.PROJECT) -> bytes:
     """The request that submits a run."""
     headers = {"authorization": f"Bearer {rows.TOKEN}"}
     body = json.dumps({"spec": SPEC}).encode()
-    return load.request("POST", port, f"/api/v1/projects/{rows.PROJECT}/runs", headers, body)
+    return load.request("POST", port, f"/api/v1/projects/{project}/runs", headers, body)
 
 
 @contextmanager
