@@ -52,6 +52,8 @@ def field_errors(findings: Sequence[Mapping[str, Any]]) -> list[FieldError]:
 
 def _field_error(finding: Mapping[str, Any]) -> FieldError:
     location = list(finding.get("loc", ()))
+    if location[-1:] == ["[key]"]:
+        location.pop()  # pydantic's mark for: not the value, but the name itself
     prefix = _PARTS.get(str(location[0]), "") if location else ""
     pointer = prefix + "".join(f"/{escaped(str(part)[:200])}" for part in location[1:])
     context = finding.get("ctx") or {}
@@ -63,4 +65,7 @@ def _field_error(finding: Mapping[str, Any]) -> FieldError:
     template = _MESSAGES.get(str(finding.get("type")))
     if template is None:
         return FieldError(pointer, N_("is not valid"))
-    return FieldError(pointer, template, fix=context.get("fix"), slots={k: str(v)[:200] for k, v in context.items()})
+    slots = {name: str(value)[:200] for name, value in context.items()}
+    if "expected" in slots:
+        slots["expected"] = slots["expected"].replace(" or ", ", ")  # a list, in every language
+    return FieldError(pointer, template, fix=context.get("fix"), slots=slots)

@@ -1,5 +1,6 @@
 """What every kind of work has in common: the fields of its spec, and the contract of a kind."""
 
+import math
 import re
 from typing import Annotated, Any, Literal, Protocol
 
@@ -23,6 +24,7 @@ from app.errors import N_, BadValue
 _RESERVED_ENV = re.compile(r"(LD_|DYLD_|BERTH_|GCONV_PATH$|PATH$|PYTHONPATH$|PYTHONHOME$|PYTHONSTARTUP$|HOME$)")
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_PARAMETER_LENGTH = 4096
 
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
 
@@ -55,6 +57,19 @@ def _one_line(value: str) -> str:
     return _plain(value)
 
 
+def _scalar(value: Any) -> Any:
+    """One answer for what is none of a parameter's types, in place of one for each of them."""
+    if isinstance(value, str):
+        if len(value) > _PARAMETER_LENGTH:
+            raise BadValue(N_("must have at most {max_length} characters"), max_length=_PARAMETER_LENGTH)
+        return _plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadValue(N_("must be a finite number"))
+    if not isinstance(value, int | float):
+        raise BadValue(N_("must be a text, a number, or true or false"))
+    return value
+
+
 def _stays_inside(value: str) -> str:
     if ".." in value.split("/"):
         raise BadValue(N_("must stay inside the folder of the snapshot"))
@@ -78,7 +93,8 @@ Value = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_plain
 Script = Annotated[str, StringConstraints(min_length=1, max_length=65_536), AfterValidator(_plain)]
 Env = Annotated[dict[str, Value], Field(max_length=200), AfterValidator(_env_names)]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
-Parameter = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_plain)] | int | float | bool
+Text = Annotated[str, StringConstraints(max_length=_PARAMETER_LENGTH)]
+Parameter = Annotated[Text | int | float | bool, BeforeValidator(_scalar)]
 Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[

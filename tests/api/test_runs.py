@@ -270,3 +270,25 @@ def test_words_come_in_the_readers_language(editor: httpx.Client) -> None:
     chinese = editor.get(f"/runs/{run_id}", headers={"accept-language": "zh-CN"}).json()["reason"]
     assert english["code"] == chinese["code"]
     assert english["args"] == chinese["args"]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "message"),
+    [
+        ({"parameters": {"lr": [1]}}, "/spec/parameters/lr", "must be a text, a number, or true or false"),
+        ({"parameters": {"lr": "x" * 5000}}, "/spec/parameters/lr", "must have at most 4096 characters"),
+        ({"parameters": {"1": 1}}, "/spec/parameters/1", "does not have the form ^[A-Za-z_][A-Za-z0-9_.-]{0,99}$"),
+        (
+            {"retry": {"often": 1}},
+            "/spec/retry/often",
+            "must be one of 'failed', 'oom_killed', 'timed_out', 'start_failed', 'lost'",
+        ),
+        ({"env": {"A": 1}}, "/spec/env/A", "must be a text"),
+    ],
+)
+def test_one_error_for_one_mistake_with_a_pointer_into_what_was_sent(
+    editor: httpx.Client, change: dict[str, Any], pointer: str, message: str
+) -> None:
+    answer = editor.post("/projects/ours/runs", json={"spec": {"name": "x", "script": "true", **change}})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"pointer": pointer, "message": message}]
