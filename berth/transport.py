@@ -6,6 +6,7 @@ and a client without dependencies fits into every training environment.
 
 import http.client
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from berth.errors import InvalidInput, Unreachable
 
 CONNECT_TIMEOUT = 10.0
 _LINE_LIMIT = 1 << 22
+_VISIBLE = re.compile(r"[\t\x20-\x7e]*")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 Body = bytes | IO[bytes] | None
@@ -64,6 +66,7 @@ class HttpTransport:
 
     def request(self, method: str, target: str, headers: Mapping[str, str], body: Body = None) -> Response:
         """The whole answer. Raises Unreachable. A kept connection that the server had closed is replaced."""
+        _check(headers)
         reused, connection = self._borrow()
         try:
             answer = self._exchange(connection, method, target, headers, body)
@@ -92,6 +95,7 @@ class HttpTransport:
 
     def stream(self, method: str, target: str, headers: Mapping[str, str], timeout: float) -> Stream:
         """An answer to be read piece by piece; `timeout` seconds of silence end it. Raises Unreachable."""
+        _check(headers)
         connection = self._connect(timeout)
         try:
             return _Streaming(self, connection, self._exchange(connection, method, target, headers, None))
@@ -222,3 +226,13 @@ def _may_repeat(method: str, headers: Mapping[str, str]) -> bool:
 
 def _lower(answer: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.getheaders()}
+
+
+def _check(headers: Mapping[str, str]) -> None:
+    """Raises InvalidInput, without the value: it may be a token."""
+    for name, value in headers.items():
+        if not _VISIBLE.fullmatch(value):
+            raise InvalidInput(
+                f"what is to be sent as {name} has characters that HTTP cannot carry",
+                hint="`berth config show --origin` tells where a token comes from.",
+            )

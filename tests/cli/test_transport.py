@@ -144,3 +144,10 @@ def test_a_proxy_is_used_but_not_for_this_machine(server: str, monkeypatch: pyte
 def test_addresses_that_cannot_be(text: str) -> None:
     with pytest.raises(InvalidInput):
         read_server_url(text)
+
+
+@pytest.mark.parametrize("token", ["a\nb: c", "a\r\nHost: x", "schlüssel\u4e2d", "a\0"])
+def test_what_no_header_can_carry_is_refused_before_it_is_sent(token: str) -> None:
+    with pytest.raises(InvalidInput, match="Authorization") as refused:
+        HttpTransport("http://127.0.0.1:1").request("GET", "/", {"Authorization": f"Bearer {token}"})
+    assert token not in str(refused.value)
