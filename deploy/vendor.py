@@ -102,7 +102,10 @@ def unpack(scratch: Path, package: str, version: str) -> Path:
     """The package's folder, fetched with `npm pack`."""
     packed = subprocess.run(
         ["npm", "pack", "--silent", f"{package}@{version}"],
-        cwd=scratch, check=True, capture_output=True, text=True,
+        cwd=scratch,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     archive = scratch / packed.stdout.split()[-1]
     target = scratch / archive.stem
@@ -134,9 +137,7 @@ def build_sprite(scratch: Path) -> dict[str, object]:
             f'<symbol id="{name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8"'
             f' stroke-linecap="round" stroke-linejoin="round">{shapes}</symbol>'
         )
-    (SHIPPED / "icons.svg").write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg">\n' + "\n".join(symbols) + "\n</svg>\n"
-    )
+    (SHIPPED / "icons.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg">\n' + "\n".join(symbols) + "\n</svg>\n")
     (SHIPPED / "icons.LICENSE").write_bytes((source / "LICENSE").read_bytes())
     return record(SHIPPED, package, version, ["icons.svg", "icons.LICENSE"])
 
