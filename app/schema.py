@@ -53,10 +53,14 @@ def head() -> str:
         for path in (importlib.resources.files("migrations") / "versions").iterdir()
         if path.name.endswith(".py")
     ]
-    known = {found for one in texts for found in re.findall(r'^revision = "(\w+)"', one, re.MULTILINE)}
-    left = known - {found for one in texts for found in re.findall(r'^down_revision = "(\w+)"', one, re.MULTILINE)}
+    known = _named("revision", texts)
+    left = known - _named("down_revision", texts)
     assert len(left) == 1, "the migrations are one line"
     return left.pop()
+
+
+def _named(name: str, texts: list[str]) -> set[str]:
+    return {found for one in texts for found in re.findall(rf"""^{name} = ["'](\w+)["']""", one, re.MULTILINE)}
 
 
 def current(connection: Connection) -> str | None:

@@ -11,6 +11,7 @@ from bench.servers import Target
 
 QUIET = 0.10  # of all processors, used by others
 KEPT = 3
+_TICK_MS = 0.001  # a few requests may take less time than the kernel counts
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Results:
         """How many times the CPU of another target it costs, compared within each round."""
         ours, theirs = self.pairs[case, target], self.pairs[to_case or case, to]
         return statistics.median(
-            ours[number].loaded.cpu_ms / theirs[number].loaded.cpu_ms for number in self.counted(case)
+            ours[number].loaded.cpu_ms / max(theirs[number].loaded.cpu_ms, _TICK_MS) for number in self.counted(case)
         )
 
     def foreign(self, case: str) -> float:
