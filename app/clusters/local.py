@@ -36,7 +36,7 @@ from app.clusters.base import (
     ReplicaStatus,
 )
 from app.clusters.local_wrapper import processes, sandbox
-from app.clusters.local_wrapper.attempt import finish_unstarted, make_end
+from app.clusters.local_wrapper.attempt import INSTALL, finish_unstarted, make_end
 from app.clusters.local_wrapper.capture import MAX_TEXT
 from app.clusters.local_wrapper.cgroups import Group
 from app.clusters.local_wrapper.child import end_remains
@@ -50,7 +50,7 @@ _WRAPPER = Path(__file__).parent / "local_wrapper" / "__main__.py"
 _START_SECONDS = 30.0
 _STOP_PATIENCE = 2.0
 _TOMBSTONE_SECONDS = 7 * 86400.0
-# For installing packages only: where this machine gets them from. Runs never see these.
+# For installing packages only: where this machine gets them from, passwords included. Runs never see these.
 _INSTALL = ("PIP_", "UV_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
@@ -105,7 +105,7 @@ class LocalCluster:
             self._write_plan(folder, plan)
             if folder.holder() == "nobody" and not folder.exists("exit.json") and not folder.exists("started.json"):
                 self._fetch(folder, plan)
-                self._spawn(folder)
+                self._spawn(folder, _install_settings() if plan.requirements else {})
         except OSError as error:
             raise ClusterUnavailable(f"the run's files cannot be made: {error}") from error
         return handle
@@ -239,14 +239,19 @@ class LocalCluster:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _spawn(self, folder: Folder) -> None:
+    def _spawn(self, folder: Folder, install: dict[str, str]) -> None:
         """Returns when a wrapper holds the attempt's lock, or has found that there is nothing to do."""
         command = [sys.executable, "-I", "-S", str(_WRAPPER), folder.path, json.dumps(self._options)]
         with Path(folder.file("wrapper.err")).open("ab") as errors:
             process = subprocess.Popen(
                 command,
                 cwd="/",
-                env={"HOME": str(Path.home()), "LANG": "C.UTF-8", "PATH": sandbox.SYSTEM_PATH},
+                env={
+                    "HOME": str(Path.home()),
+                    "LANG": "C.UTF-8",
+                    "PATH": sandbox.SYSTEM_PATH,
+                    INSTALL: json.dumps(install),  # in the command line all of the machine could read it
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
@@ -273,7 +278,6 @@ class LocalCluster:
             "sdk": sdk_copy.provide(self._local / "sdk"),
             "files": self._limits.snapshot_files,
             "bytes": self._limits.snapshot_unpacked_bytes,
-            "install": {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)},
         }
 
     def _settle(self, folder: Folder) -> bool:
@@ -384,6 +388,10 @@ def _await(pid: int, seconds: float) -> None:
         waiting.poll(seconds * 1000)
     finally:
         os.close(handle)
+
+
+def _install_settings() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)}
 
 
 def _without_token(plan: dict[str, Any]) -> dict[str, Any]:

@@ -96,11 +96,19 @@ def test_the_environment_is_clean_and_complete(any_world: World, monkeypatch: py
     }
 
 
-def test_secrets_are_in_no_command_line(any_world: World) -> None:
-    program = "import time\nprint('ready', flush=True)\ntime.sleep(60)"
-    plan = any_world.plan(program, env={"BERTH_TOKEN": "berth_hidden_71x"})
+def test_secrets_are_in_no_command_line(any_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_INDEX_PRIVATE_PASSWORD", "berth_hidden_82y")
+    program = "import os, time\nprint('ready', 'berth_hidden_82y' in str(os.environ), flush=True)\ntime.sleep(60)"
+    digest = any_world.upload({"requirements.txt": "# nothing\n", "main.py": program})
+    plan = any_world.plan(
+        env={"BERTH_TOKEN": "berth_hidden_71x"},
+        snapshot_digest=digest,
+        snapshot_project="p",
+        python=None,
+        requirements="requirements.txt",
+    )
     any_world.cluster.start(plan)
-    any_world.wait_line(plan, "ready")
+    any_world.wait_line(plan, "ready False")
     lines = b""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -108,6 +116,7 @@ def test_secrets_are_in_no_command_line(any_world: World) -> None:
         except OSError:
             continue
     assert b"berth_hidden_71x" not in lines
+    assert b"berth_hidden_82y" not in lines
     assert (any_world.folder(plan) / "plan.json").stat().st_mode & 0o777 == 0o600
     assert (any_world.folder(plan)).stat().st_mode & 0o077 == 0
 

@@ -1,7 +1,7 @@
 """Entry: `python -I -S <this file> <attempt folder> <options as JSON>`, started by app/clusters/local.py.
 
 Forks at once and lets the caller go when it is settled who runs the attempt, so that the wrapper is nobody's
-child. Neither the site nor the environment is read: the folder above `app` is put last on the path by hand.
+child. The site is not read: the folder above `app` is put last on the path by hand.
 """
 
 import os

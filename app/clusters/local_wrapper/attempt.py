@@ -13,6 +13,9 @@ from app.clusters.local_wrapper.child import Launch, StartError
 from app.clusters.local_wrapper.folder import Folder, send_hint
 from app.clusters.local_wrapper.supervise import Bounds, Ended, Requests, supervise
 
+INSTALL = "BERTH_INSTALL"
+"""The environment variable with the settings of package installers, as JSON."""
+
 
 def run(path: str, options: str, tell: int) -> None:
     """Runs the attempt in the folder `path`, unless it has a wrapper, has begun before, or is over.
@@ -30,7 +33,7 @@ def run(path: str, options: str, tell: int) -> None:
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps(processes.identify(os.getpid())).encode(), 0)
         _settle(tell)
-        chosen = json.loads(options)
+        chosen = {**json.loads(options), "install": json.loads(os.environ.pop(INSTALL, "{}"))}
         plan = folder.read("plan.json")
         if plan is None:
             return
@@ -151,7 +154,7 @@ class _Attempt:
             sandbox.find_program(python, "", "/")
             program = sandbox.find_program(plan["command"][0], env["PATH"], work)
         except OSError as error:
-            raise StartError(f"The program cannot be started: {error}") from error
+            raise StartError(str(error)) from error
         view = sandbox.View(
             home=options["home"],
             attempt=folder.path,
@@ -180,7 +183,7 @@ class _Attempt:
             cause = "oom_killed"
         sandbox_words = self._sandbox_failure(ended) if cause is None else None
         if sandbox_words:
-            raise StartError(f"The program cannot be started: {sandbox_words}")
+            raise StartError(sandbox_words)
         if cause is None and ended.code:
             cause = "failed"
         code, number = (ended.code, None) if ended.code >= 0 else (None, -ended.code)
