@@ -164,7 +164,9 @@ def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None
     capacity = pools.get(spec.pool)
     if pools and capacity is None:
         raise UnknownPool(
-            [FieldError("/spec/pool", "unknown", min(pools))], pool=spec.pool, pools=", ".join(sorted(pools))
+            [FieldError("/spec/pool", N_("there is no such pool"), min(pools))],
+            pool=spec.pool,
+            pools=", ".join(sorted(pools)),
         )
     if capacity is not None and not spec.resources.fits(capacity):
         raise _never_fits(spec, capacity)
@@ -174,7 +176,7 @@ def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None
             {"project_id": project_id, "digest": spec.snapshot},
         )
         if found is None:
-            raise UnknownSnapshot([FieldError("/spec/snapshot", "not uploaded")])
+            raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
     limit = get_settings().limits.waiting_runs_per_project
     if _line_length(session, project_id, limit) >= limit:
         raise TooManyWaiting(limit=limit)
@@ -185,12 +187,14 @@ def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
     missing = spec.resources.shortfall(capacity)
     fixes = []
     if missing.cpu_millis:
-        fixes.append(FieldError("/spec/cpu", "more than the pool has", format_cpu(nearest.cpu_millis // spec.replicas)))
+        fixes.append(
+            FieldError("/spec/cpu", N_("is more than the pool has"), format_cpu(nearest.cpu_millis // spec.replicas))
+        )
     if missing.memory_bytes:
         largest = nearest.memory_bytes // spec.replicas // 2**20 * 2**20
-        fixes.append(FieldError("/spec/memory", "more than the pool has", format_memory(largest)))
+        fixes.append(FieldError("/spec/memory", N_("is more than the pool has"), format_memory(largest)))
     if missing.gpus:
-        fixes.append(FieldError("/spec/gpus", "more than the pool has", str(nearest.gpus // spec.replicas)))
+        fixes.append(FieldError("/spec/gpus", N_("is more than the pool has"), str(nearest.gpus // spec.replicas)))
     return NeverFits(fixes, asked=str(spec.resources), pool=spec.pool, capacity=str(capacity), nearest=str(nearest))
 
 

@@ -41,7 +41,7 @@ from app.api.validation import field_errors
 from app.domain.access import Action
 from app.domain.filters import MAX_LENGTH, FilterError, parse
 from app.domain.names import RUN_ID
-from app.errors import FieldError, Invalid, NotFound
+from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
 from app.repositories.runs import SORTS, Position, RunRow
 from app.services import runs
@@ -123,7 +123,16 @@ def _wanted(fields: str | None) -> Sequence[str]:
     names = [name.strip() for name in fields.split(",") if name.strip()]
     unknown = [name for name in names if name not in ITEM_FIELDS]
     if unknown:
-        raise Invalid([FieldError("/query/fields", f"there is no field {unknown[0][:40]}", ",".join(ITEM_FIELDS))])
+        raise Invalid(
+            [
+                FieldError(
+                    "/query/fields",
+                    N_("there is no field {name}"),
+                    ",".join(ITEM_FIELDS),
+                    slots={"name": unknown[0][:40]},
+                )
+            ]
+        )
     return list(dict.fromkeys(["id", *names]))
 
 
