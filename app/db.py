@@ -33,9 +33,10 @@ def engine() -> Engine:
         connect_args={
             "application_name": "berth",
             "connect_timeout": 5,
+            # Others wait for what a paused process holds in an open transaction, such as a lead: 10 s at most.
             "options": (
                 f"-c statement_timeout={settings.database.statement_timeout_ms}"
-                " -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+                " -c idle_in_transaction_session_timeout=10000 -c timezone=UTC"
             ),
         },
     )

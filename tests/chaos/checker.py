@@ -115,6 +115,7 @@ class Checker:
         self._thread = threading.Thread(target=self._look_on, name="checker", daemon=True)
         self._seen: dict[str, _Seen] = {}
         self._live: dict[Key, set[Process]] = {}
+        self._absent: dict[str, float] = {}
         self._faults: list[_Fault] = []
         self._disturbed_at = 0.0
         self.counters = Counters()
@@ -143,6 +144,11 @@ class Checker:
             self._disturbed_at = now
             self.faults += 1
             self.hits += bool(flying)
+
+    def note_disturbance(self) -> None:
+        """The fault of before has only ended now: from here on nothing may be stuck."""
+        with self._lock:
+            self._disturbed_at = time.monotonic()
 
     def in_flight(self) -> int:
         """Accepted runs that had not ended when last looked at."""
@@ -200,9 +206,15 @@ class Checker:
         # After the rows: whatever is alive now was alive, or to come, when Berth said that it had ended.
         live = scan(self._ledger.runs() | set(self._seen))
         self._compare(rows, live)
-        self.counters.lost |= {f"{run}: not there" for run in accepted - set(self._seen)}
+        self._miss(accepted - set(self._seen))
         self._live = live
         self._settle()
+
+    def _miss(self, absent: set[str]) -> None:
+        """Accepted, but not there: for good, if it is not for a moment only."""
+        now = time.monotonic()
+        self._absent = {run: self._absent.get(run, now) for run in absent}
+        self.counters.lost |= {run for run, since in self._absent.items() if now - since > 3}
 
     def _compare(self, rows: list[dict[str, Any]], live: dict[Key, set[Process]]) -> None:
         now = time.monotonic()

@@ -58,7 +58,7 @@ class Ledger:
                 response = self._client().request(method, base + path, json=body, headers=headers)
             except httpx.HTTPError as error:
                 self._note(type(error).__name__, began)
-                time.sleep(0.05)
+                time.sleep(0.2)
                 continue
             self._note(str(response.status_code), began)
             if response.status_code < 300:

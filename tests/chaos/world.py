@@ -32,7 +32,6 @@ class Timing:
     """Settings of Berth's own clocks, and how long the experiments wait."""
 
     environment: Mapping[str, str]
-    leader_seconds: float  # until another may lead
     stuck_after: float  # two resyncs and what a step may take
     patience: float  # for everything to end after the last fault
 
@@ -43,8 +42,8 @@ def _clocks(sweep: float, lease: float, leader: float, resync: float, redeliver:
 
 
 # The short form turns Berth's clocks up; the full form leaves them as they are shipped.
-SHORT = Timing(_clocks(1, 2, 2, 3, 2), leader_seconds=3, stuck_after=12, patience=60)
-FULL = Timing({}, leader_seconds=15, stuck_after=150, patience=300)
+SHORT = Timing(_clocks(1, 2, 2, 3, 2), stuck_after=12, patience=60)
+FULL = Timing({}, stuck_after=150, patience=300)
 
 
 @dataclass(frozen=True)
@@ -270,7 +269,9 @@ class Feed(threading.Thread):
         submitted = 0
         try:
             while not self._world.is_over and (submitted < self._runs or not self.is_enough.is_set()):
-                if self.is_enough.is_set() or self._world.checker.in_flight() < self._in_flight:
+                # Beyond the number asked for, only as much as keeps something in flight.
+                room = self._in_flight if submitted < self._runs else 6
+                if self.is_enough.is_set() or self._world.checker.in_flight() < room:
                     self._submit()
                     submitted += 1
                 else:

@@ -72,7 +72,7 @@ def kill(world: World, scale: Scale) -> None:
             backs.append(_wait_for_consumers(world, client))
     world.settle()
     world.notes["consuming again"] = f"{len(backs)}/{scale.faults}"
-    world.note_times("after", backs, 15.0)
+    world.note_times("after", backs, 15.0 if scale.is_full else 30.0)
 
 
 def _wait_for_consumers(world: World, client: "redis.Redis") -> float:

@@ -66,7 +66,7 @@ class _Chain:
             self._arm()
 
 
-def drive(world: World, scale: Scale, only: str = "") -> None:
+def drive(world: World, scale: Scale, only: str = "", seconds: float | None = None) -> None:
     """All points, each so many times; beside the armed worker and web another of each works on."""
     points = {name: role for name, role in find_points().items() if only in name}
     by_role = {
@@ -79,6 +79,8 @@ def drive(world: World, scale: Scale, only: str = "") -> None:
     turns = iter(range(1_000_000))
 
     def submit() -> str:
+        if seconds is not None:
+            return world.submit(seconds=seconds)
         if next(turns) % 5:
             return world.submit_any()
         stoppable.append(world.submit(seconds=60))
@@ -111,8 +113,8 @@ def _stop_all(world: World, stoppable: "deque[str]") -> None:
 
 
 def drive_start(world: World, scale: Scale) -> None:
-    """Only the point between a start and its record."""
-    drive(world, Scale(runs=20, faults=5), only="converge.after_start")
+    """Only the point between a start and its record, and jobs that outlive a lease."""
+    drive(world, Scale(runs=20, faults=5), only="converge.after_start", seconds=8)
 
 
 F2 = Experiment(

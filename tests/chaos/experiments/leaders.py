@@ -29,6 +29,7 @@ create trigger witness after insert or update on observation for each row execut
 # Where a leader is stopped: anywhere, just after it took the lead, with a list it has read but not yet written,
 # and with a transaction open.
 _PLACES = ("", "lead-admission", "after-statuses", "lead-dispatch", "at-admission.before_commit")
+_TAKEOVER_SECONDS = 15.0
 
 
 def stop_leaders(world: World, scale: Scale) -> None:
@@ -49,12 +50,13 @@ def stop_leaders(world: World, scale: Scale) -> None:
             world.checker.note_fault()
             _wait_for_another(world, leader)
             takeovers.append(time.monotonic() - began)
+            world.checker.note_disturbance()
             time.sleep(max(0.0, scale.seconds - takeovers[-1]))
             leader.signal(signal.SIGCONT)
             world.wait_for_progress()
             _count_stale(world, controllers)
     world.notes["stale writes"] = str(len(world.checker.counters.regressed))
-    world.note_times("standby acts", takeovers, world.timing.leader_seconds)
+    world.note_times("standby acts", takeovers, _TAKEOVER_SECONDS)
 
 
 def _sign_in_by_name(world: World, controllers: list[Member]) -> None:

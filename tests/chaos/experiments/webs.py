@@ -33,6 +33,11 @@ def kill(world: World, scale: Scale) -> None:
     world.notes["repeats"] = str(sum(world.ledger.answers.values()) - len(world.ledger.accepted))
 
 
+def kill_few(world: World, scale: Scale) -> None:
+    """Enough to see a run made twice."""
+    kill(world, Scale(runs=18, faults=4))
+
+
 def _start_armed(world: World, victim: Member) -> None:
     world.wait(lambda: victim.is_alive, 10, "it is not there")
     victim.kill()
@@ -44,9 +49,12 @@ F13 = Experiment(
     title="web killed in a POST",
     body=kill,
     short=Scale(runs=60, faults=10),
-    full=Scale(runs=200, faults=200, is_full=True),
+    full=Scale(runs=200, faults=100, is_full=True),
     plan=Plan(webs=2),
     guard="an Idempotency-Key makes one run",
     taken_out={"web": "ignore-key"},
     letters="D",
+    body_without=kill_few,
+    plan_without=Plan(webs=1),
+    note="full: 100 kills over at least 200 POSTs",
 )
