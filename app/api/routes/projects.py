@@ -61,7 +61,7 @@ def update_project(
 ) -> Response:
     """Change the title. If-Match is required; with an old ETag nothing happens and the present project is sent."""
     before = projects.lock_project(session, project.id)
-    wire.require_if_match(if_match, before["version"], before)
+    wire.require_if_match(if_match, before["version"], repository.get_project(session, actor, project.id))
     projects.update_project(session, actor, project.id, before, body.title)
     found = repository.get_project(session, actor, project.id)
     return wire.json_response(found, headers={"etag": wire.etag(found["version"])})
