@@ -282,9 +282,18 @@ def _attempt(attempt: dict[str, Any], language: str) -> dict[str, Any]:
         "state": attempt["state"],
         "cause": attempt["cause"],
         "reason": reason(attempt["reason_code"], attempt["reason"], language),
-        **{key: attempt[key] for key in ("exit_code", "first_error", "admitted_at", "started_at", "finished_at")},
+        **{key: attempt[key] for key in ("exit_code", "first_error")},
+        **{key: _utc(attempt[key]) for key in ("admitted_at", "started_at", "finished_at")},
         "replicas": attempt["replicas"],
     }
+
+
+def _utc(text: str | None) -> str | None:
+    """A time as Postgres writes it in JSON, in the form that all others here have."""
+    if text is None:
+        return None
+    moment = datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def event_read(row: EventRow, language: str) -> dict[str, Any]:
