@@ -1,6 +1,7 @@
 """`berth run …`: the list of its commands, and those that look at runs or change their course."""
 
 import argparse
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,11 @@ def _finite(value: float | None) -> Any:
     return value if value is None or value - value == 0 else str(value)
 
 
+def _given(value: Any) -> str:
+    """A parameter as --param takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _facts(run: Mapping[str, Any], is_terminal: bool) -> Iterable[tuple[str, Any]]:
     spec, source = run.get("spec") or {}, run.get("source") or {}
     reason, progress = run.get("reason") or {}, run.get("progress") or {}
@@ -136,7 +142,7 @@ def _facts(run: Mapping[str, Any], is_terminal: bool) -> Iterable[tuple[str, Any
     yield "Exit code", run.get("exit_code")
     yield "Progress", f"{progress.get('done')} of {progress.get('total')}" if progress else None
     yield "Asked for", f"{run.get('cpu')} CPU, {run.get('memory')}, {run.get('gpus') or 0} GPU, pool {run.get('pool')}"
-    yield "Parameters", ", ".join(f"{name}={value}" for name, value in (spec.get("parameters") or {}).items())
+    yield "Parameters", ", ".join(f"{name}={_given(value)}" for name, value in (spec.get("parameters") or {}).items())
     yield "By", run.get("created_by")
     yield "Created", run.get("created_at")
     yield "Waited", quantities.short(run.get("waited_seconds")) if is_terminal else run.get("waited_seconds")

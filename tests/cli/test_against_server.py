@@ -216,6 +216,13 @@ def test_show_and_why(world: World) -> None:
     assert world.cli("run", "why", run.public_id, env={"BERTH_LANG": "zh-CN"}).stdout
 
 
+def test_parameters_are_shown_as_they_are_given(world: World) -> None:
+    given = ["--param", "flag=true", "--param", "lr=0.1", "--param", "name=007"]
+    world.cli("run", "submit", "--no-snapshot", *given, "--", "true")
+    facts = dict(line.split("\t", 1) for line in world.cli("run", "show", "@last").stdout.splitlines())
+    assert sorted(facts["parameters"].split(", ")) == ["flag=true", "lr=0.1", "name=007"]
+
+
 def test_stop_rerun_and_clone(world: World) -> None:
     first = world.cli(
         "run", "submit", "--no-snapshot", "--quiet", "--param", "lr=0.1", "--param", "n=3", "--", "a"
