@@ -11,7 +11,7 @@ import time
 import redis
 import structlog
 from celery.signals import worker_ready
-from celery.worker import state  # type: ignore[import-untyped]
+from celery.worker import state
 
 from app.queue import celery
 from app.settings import get_settings
@@ -38,7 +38,7 @@ class Hearing:
         return self._strikes >= _STRIKES
 
 
-@worker_ready.connect  # type: ignore[untyped-decorator]
+@worker_ready.connect
 def _watch(**_: object) -> None:
     threading.Thread(target=_listen, name="liveness", daemon=True).start()
 
