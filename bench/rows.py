@@ -171,7 +171,7 @@ _RUNS = """
   from named
   join (select id, row_number() over (order by name) as place from project) projects on projects.place = 1 + n %% 20
   join (select id, row_number() over (order by id) as place from "user" where name <> 'bench') people
-    on people.place = 1 + n / 3 %% 50
+    on people.place = 1 + n / 100 %% 50
   cross join (select * from run where public_id = %(first)s) t
 """
 _ATTEMPTS = """
@@ -196,7 +196,7 @@ _AUDIT = """
   insert into audit_entry (at, actor_id, actor_name, verb, object_type, object_id, project_id, after)
   select r.created_at, u.id, u.name, 'run.submit', 'run', r.public_id, r.project_id,
     jsonb_build_object('name', r.name, 'state', 'queued')
-  from run r join "user" u on u.id = r.created_by where public_id <> %(first)s
+  from run r join "user" u on u.id = r.created_by where public_id <> %(first)s order by r.id
 """
 _LOGGING = """
   update attempt a set token_hash = sha256(('berth_r_' || lpad(chosen.place::text, 40, '0'))::bytea)

@@ -14,7 +14,7 @@ class ApiToken(Base):
     __tablename__ = "api_token"
     __table_args__ = (
         CheckConstraint("scope in ('read', 'write', 'admin')", name="scope"),
-        Index("ix_api_token_user_id_id", "user_id", "id"),
+        Index("ix_api_token_user_id_id", "user_id", "id", postgresql_where="revoked_at is null"),
     )
 
     id: Mapped[Key]

@@ -15,6 +15,7 @@ class User(Base):
     __table_args__ = (
         CheckConstraint("kind in ('person', 'service_account')", name="kind"),
         CheckConstraint("(kind = 'service_account') = (project_id is not null)", name="service_account_project"),
+        Index("ix_user_name", "name"),
         Index("uq_user_person_name", "name", unique=True, postgresql_where="kind = 'person'"),
         Index(
             "uq_user_service_account_name",

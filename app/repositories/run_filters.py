@@ -54,83 +54,88 @@ def build_listing(
     """The list of a project's runs that `terms` describe, from `after` on, `limit` and one more."""
     direction, beyond = ("desc", "<") if sort.startswith("-") else ("asc", ">")
     is_by_name = sort.endswith("name")
-    branches, others = _branches(session, actor, terms)
-    source, values = _runs(project_id, branches, is_by_name)
-    conditions = ["r.project_id = %s"]
-    values.append(project_id)
-    if actor.role_in(project_id) is None:
-        conditions.append("false")
-    if actor.run is not None:
-        conditions.append("r.id = %s")
-        values.append(actor.run)
-    for term in others:
-        condition, found = _condition(term, now, actor)
-        conditions.append(f"not coalesce({condition}, false)" if term.negated else condition)
-        values += found
-    if after is not None:
-        conditions.append(f"(r.name, r.id) {beyond} (%s, %s)" if is_by_name else f"r.id {beyond} %s")
-        values += [after.name, after.id] if is_by_name else [after.id]
     order = f"r.name {direction}, r.id {direction}" if is_by_name else f"r.id {direction}"
     # The limit stands in the text: with it as a value Postgres finds no general plan good and plans each time.
-    rest = f"where {' and '.join(conditions)} order by {order} limit {int(limit) + 1}"
-    return Listing(f"{source} {JOINED}", rest, values)
+    last = f"order by {order} limit {int(limit) + 1}"
+    conditions: list[tuple[str, list[Any]]] = [("r.project_id = %s", [project_id])]
+    if actor.role_in(project_id) is None:
+        conditions.append(("false", []))
+    if actor.run is not None:
+        conditions.append(("r.id = %s", [actor.run]))
+    alternatives, left = _alternatives(session, actor, project_id, terms)
+    for term in left:
+        condition, found = _condition(term, now)
+        conditions.append((f"not coalesce({condition}, false)" if term.negated else condition, found))
+    if after is not None:
+        place = ("(r.name, r.id)", "(%s, %s)", [after.name, after.id]) if is_by_name else ("r.id", "%s", [after.id])
+        conditions.append((f"{place[0]} {beyond} {place[1]}", place[2]))
+    if len(alternatives) == 1:
+        where, values = _joined([*conditions, *alternatives[0]])
+        return Listing(f"run r {JOINED}", f"where {where} {last}", values)
+    selects, values = [], []
+    for alternative in alternatives:
+        where, found = _joined([*conditions, *alternative])
+        selects.append(f"(select * from run r where {where} {last})")
+        values += found
+    source = " union all ".join(selects) if selects else "select * from run where false"
+    return Listing(f"({source}) r {JOINED}", last, values)
 
 
-# Each branch is read in the order of an index and they are merged, so a page of several states or owners
-# costs no more rows than one of a single state. An index on `state = any(…)` would give no order.
-_MOST_BRANCHES = 12
+def _joined(conditions: Sequence[tuple[str, list[Any]]]) -> tuple[str, list[Any]]:
+    texts = " and ".join(text for text, _ in conditions)
+    return texts, [value for _, values in conditions for value in values]
+
+
+# A page of several states or owners is put together from a page of each: an index gives the rows of one in the
+# list's order, but not those of `state = any(…)`, for which Postgres reads all that match.
+_MOST_ALTERNATIVES = 12
 _STATES = {str(state) for state in RunState}
 
 
-def _branches(session: Session, actor: Actor, terms: Sequence[Term]) -> tuple[list[dict[str, Any]] | None, list[Term]]:
-    """The terms as alternatives {column: value}, None for no such terms, and the terms that are left."""
+def _alternatives(
+    session: Session, actor: Actor, project_id: uuid.UUID, terms: Sequence[Term]
+) -> tuple[list[list[tuple[str, list[Any]]]], list[Term]]:
+    """Conditions of which one must hold, as (text, values) each, and the terms that are left."""
     columns: dict[str, set[Any]] = {}
+    strangers: set[uuid.UUID] = set()
     left = []
     for term in terms:
         if term.key == "status":
             found = _STATES - set(term.values) if term.negated else set(term.values)
-            columns["state"] = columns.get("state", _STATES) & found
-        elif term.key == "owner" and not term.negated:
-            owners = set(_user_ids(session, actor, term))
-            columns["created_by"] = columns.get("created_by", owners) & owners
+            columns["r.state"] = columns.get("r.state", _STATES) & found
+        elif term.key == "owner":
+            owners = _user_ids(session, actor, project_id, term)
+            if term.negated:
+                strangers |= owners
+            else:
+                columns["r.created_by"] = columns.get("r.created_by", owners) & owners
         else:
             left.append(term)
-    if not columns:
-        return None, left
-    alternatives = [dict(zip(columns, values, strict=True)) for values in product(*map(sorted, columns.values()))]
-    return alternatives, left
+    always = [("r.created_by <> all(%s)", [sorted(strangers)])] if strangers else []
+    choices = list(product(*(sorted(values) for values in columns.values())))
+    if len(choices) > _MOST_ALTERNATIVES:
+        return [[*always, *((f"{name} = any(%s)", [sorted(values)]) for name, values in columns.items())]], left
+    return [
+        [*always, *((f"{name} = %s", [value]) for name, value in zip(columns, choice, strict=True))]
+        for choice in choices
+    ], left
 
 
-def _runs(project_id: uuid.UUID, branches: list[dict[str, Any]] | None, is_by_name: bool) -> tuple[str, list[Any]]:
-    """The runs of the branches, as a table named r, and the values in it."""
-    if branches is None:
-        return "run r", []
-    if not branches:
-        return "(select * from run where false) r", []
-    if is_by_name or len(branches) > _MOST_BRANCHES:
-        columns = ", ".join(branches[0])
-        places = ", ".join("(" + ", ".join("%s" for _ in branch) + ")" for branch in branches)
-        values = [value for branch in branches for value in branch.values()]
-        return f"(select * from run where ({columns}) in ({places})) r", values
-    selects = []
-    values = []
-    for branch in branches:
-        selects.append("select * from run where project_id = %s" + "".join(f" and {name} = %s" for name in branch))
-        values += [project_id, *branch.values()]
-    return f"({' union all '.join(selects)}) r", values
-
-
-def _user_ids(session: Session, actor: Actor, term: Term) -> list[uuid.UUID]:
+def _user_ids(session: Session, actor: Actor, project_id: uuid.UUID, term: Term) -> set[uuid.UUID]:
     """Looked up first: an index on the owner then gives the rows in order."""
-    names = [actor.name if value == "me" else value for value in term.values]
-    return [key for (key,) in driver(session).execute('select id from "user" where name = any(%s)', [names])]
+    names = [value for value in term.values if value != "me"]
+    found = {actor.user_id} if "me" in term.values else set()
+    if names:
+        rows = driver(session).execute(
+            'select id from "user" where name = any(%s) and (project_id is null or project_id = %s)',
+            [names, project_id],
+        )
+        found |= {key for (key,) in rows.fetchall()}
+    return found
 
 
-def _condition(term: Term, now: datetime.datetime, actor: Actor) -> tuple[str, list[Any]]:
+def _condition(term: Term, now: datetime.datetime) -> tuple[str, list[Any]]:
     key, values = term.key, list(term.values)
-    if key == "owner":
-        names = [actor.name if value == "me" else value for value in values]
-        return "u.name = any(%s)", [names]
     if key == "tag":
         return _any_of("r.tags @> array[%s::text]", values)
     if key == "pool":
@@ -155,11 +160,24 @@ _OPERATORS = {operator: operator for operator in ("=", "<", "<=", ">", ">=")}  #
 
 
 def _compare_age(operator: str, value: str, now: datetime.datetime) -> tuple[str, list[Any]]:
-    """`<7d` means younger than 7 days, so an age turns the comparison round; a date does not."""
+    """`<7d` means younger than 7 days, so an age turns the comparison round; a date does not.
+
+    Keys begin with the time of their making, so the list's own index finds the place.
+    """
     point = moment(value, now)
     if not value[:4].isdecimal() or value[4:5] != "-":
         operator = operator.translate(str.maketrans("<>", "><"))
-    return f"r.created_at {_OPERATORS[operator]} %s", [point]
+    slack = _CLOCKS_DIFFER if "<" in operator else -_CLOCKS_DIFFER
+    return f"(r.created_at {_OPERATORS[operator]} %s and r.id {operator[0]} %s)", [point, _key_at(point + slack)]
+
+
+# The web process makes the key and Postgres says when the run was created.
+_CLOCKS_DIFFER = datetime.timedelta(minutes=5)
+
+
+def _key_at(point: datetime.datetime) -> uuid.UUID:
+    """The least UUIDv7 of a moment (RFC 9562, 5.7): 48 bits of milliseconds lead."""
+    return uuid.UUID(int=max(0, int(point.timestamp() * 1000)) % 2**48 << 80)
 
 
 def _has_parameter(name: str, value: str) -> tuple[str, list[Any]]:

@@ -109,6 +109,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user")),
     )
+    op.create_index("ix_user_name", "user", ["name"], unique=False)
     op.create_index("uq_user_person_name", "user", ["name"], unique=True, postgresql_where="kind = 'person'")
     op.create_index(
         "uq_user_service_account_name",
@@ -138,7 +139,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_token")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
     )
-    op.create_index("ix_api_token_user_id_id", "api_token", ["user_id", "id"], unique=False)
+    op.create_index(
+        "ix_api_token_user_id_id", "api_token", ["user_id", "id"], unique=False, postgresql_where="revoked_at is null"
+    )
     op.create_table(
         "idempotency_key",
         sa.Column("user_id", sa.Uuid(), nullable=False),
@@ -473,10 +476,11 @@ def downgrade() -> None:
     op.drop_table("membership")
     op.drop_index("ix_idempotency_key_created_at", table_name="idempotency_key")
     op.drop_table("idempotency_key")
-    op.drop_index("ix_api_token_user_id_id", table_name="api_token")
+    op.drop_index("ix_api_token_user_id_id", table_name="api_token", postgresql_where="revoked_at is null")
     op.drop_table("api_token")
     op.drop_index("uq_user_service_account_name", table_name="user", postgresql_where="kind = 'service_account'")
     op.drop_index("uq_user_person_name", table_name="user", postgresql_where="kind = 'person'")
+    op.drop_index("ix_user_name", table_name="user")
     op.drop_table("user")
     op.drop_table("pool")
     op.drop_table("project")

@@ -1,0 +1,299 @@
+"""Every list reads about as many rows as it shows, with 100,000 runs stored: none gets slower with age.
+
+Counted are the rows that scans read from each table, given or thrown away, as EXPLAIN ANALYZE says. Sequential
+scans are allowed, so that a plan is judged by what it reads and not by its form. A `list_…` of a repository
+without a case here fails the last test.
+
+Not bounded, and so not here: filters that no index serves in the order of the list. A tag of every seventh run, a
+word of names, a parameter or a number of GPUs is looked for from the newest run on, and costs as many pages as
+there are runs between the hits.
+"""
+
+import datetime
+import importlib
+import inspect
+import pkgutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from app import db, repositories, schema
+from app.domain import filters
+from app.domain.access import Actor, Role
+from app.repositories import audit, logs, members, metrics, outputs, projects, runs, tokens, users
+from app.repositories.logs import LogSource
+from app.repositories.runs import ITEM_FIELDS, Position
+from bench import rows as bench_rows
+
+RUNS = 100_000
+PAGE = 50
+# Tables that complete each row of a list, by their keys.
+DIMENSIONS = frozenset({"user", "project"})
+ALL = Actor(uuid.uuid4(), "admin", is_admin=True)
+
+
+@dataclass(frozen=True)
+class World:
+    """A filled database, and what in it is asked about. `shown` are public ids, `deep` a place far down."""
+
+    engine: Engine
+    project: uuid.UUID
+    person: uuid.UUID
+    run: uuid.UUID
+    shown: list[str]
+    deep: Position
+    actor: Actor
+
+
+@pytest.fixture(scope="module")
+def world(server_url: str, worker_id: str) -> Iterator[World]:
+    """A database of its own, because it takes seconds to fill."""
+    url = make_url(server_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    name = f"berth_plans_{worker_id}"
+    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"drop database if exists {name} with (force)"))
+        connection.execute(text(f"create database {name}"))
+    filled = create_engine(url.set(database=name))
+    _fill(filled)
+    filled.dispose()
+    engine = create_engine(url.set(database=name), connect_args={"cursor_factory": Explaining, "options": db.PLANNING})
+    with engine.connect() as connection:
+        found = _look(engine, connection)
+    yield found
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.execute(text(f"drop database {name} with (force)"))
+    admin.dispose()
+
+
+def _fill(engine: Engine) -> None:
+    schema.upgrade(engine)
+    url = engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://", 1)
+    bench_rows.prepare(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        [(first,)] = connection.execute(_FIRST).fetchall()
+        bench_rows.fill(url, RUNS, first)
+        for statement in _MORE:
+            connection.execute(statement)
+        connection.execute("vacuum (analyze)")
+
+
+_FIRST = """
+  insert into run (id, public_id, project_id, created_by, name, kind, spec, pool, cpu_millis, memory_bytes, gpus)
+  select '01900000-0000-7000-8000-000000000000', 'r-2222222222', p.id, u.id, 'first', 'job',
+    '{"parameters": {"lr": 0.1}}', 'local', 1000, 1 << 30, 0
+  from project p, "user" u where p.name = 'project-03' and u.name = 'bench'
+  returning public_id
+"""
+# One run, user and project with much of everything that is listed; the rest have what they usually have.
+_ONE = "(select id from run where name = 'train-50002')"
+_MORE = [
+    """insert into "user" (id, name) select gen_random_uuid(), 'somebody-' || n from generate_series(1, 20000) n""",
+    """insert into project (id, name) select gen_random_uuid(), 'quiet-' || n from generate_series(1, 2000) n""",
+    """insert into membership (project_id, user_id, role) select p.id, u.id, 'viewer'
+       from (select id from project where name = 'project-03') p,
+         (select id from "user" where name like 'somebody-1_' or name like 'somebody-2_') u""",
+    """insert into membership (project_id, user_id, role) select p.id, u.id, 'viewer'
+       from (select id from project where name like 'quiet-1_') p,
+         (select id from "user" where name like 'somebody-2__') u""",
+    """insert into api_token (id, user_id, name, hint, token_hash, scope, revoked_at)
+       select gen_random_uuid(), u.id, 'token-' || n, 'berth_u_', sha256(n::text::bytea), 'read',
+         case when n % 10 > 0 then now() end
+       from (select id from "user" where name = 'person3') u, generate_series(1, 2000) n""",
+    f"""insert into run_event (run_id, code, attempt) select {_ONE}, 'retried', 1 from generate_series(1, 5000)""",
+    f"""insert into output (run_id, path, attempt, bytes, sha256, object_key)
+       select {_ONE}, 'file-' || n, 1, n, 'x', 'x' from generate_series(1, 5000) n""",
+    f"""insert into metric_series (run_id, name) select {_ONE}, 'metric-' || n from generate_series(1, 40) n""",
+    """insert into metric_series (run_id, name)
+       select id, 'loss' from (select id from run order by id limit 20000) r""",
+    f"""insert into log_chunk (run_id, attempt, replica, first_line, lines, bytes, end_offset, first_at, last_at, data,
+         object_key)
+       select {_ONE}, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(),
+         case when n >= 40 then 'x'::bytea end, case when n < 40 then 'x' end
+       from generate_series(0, 79) n""",
+    """insert into log_chunk
+         (run_id, attempt, replica, first_line, lines, bytes, end_offset, first_at, last_at, object_key)
+       select id, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(), 'x'
+       from (select id from run order by id limit 5000) r, generate_series(0, 3) n""",
+]
+
+
+def _look(engine: Engine, connection: Connection) -> World:
+    def one(statement: str) -> Any:
+        return connection.execute(text(statement)).scalar_one()
+
+    project = one("select id from project where name = 'project-03'")
+    person = one("select id from \"user\" where name = 'person3'")
+    deep = connection.execute(
+        text("select id, name from run where project_id = :project order by id offset 500 limit 1"),
+        {"project": project},
+    ).one()
+    return World(
+        project=project,
+        person=person,
+        run=one("select id from run where name = 'train-50002'"),
+        shown=list(connection.execute(text("select public_id from run order by id desc limit 50")).scalars()),
+        deep=Position(deep.id, deep.name),
+        actor=Actor(person, "person3", roles={project: Role.EDITOR}),
+        engine=engine,
+    )
+
+
+class Explaining(psycopg.Cursor[Any]):
+    """Explains what it executes, and keeps the plans."""
+
+    plans: ClassVar[list[dict[str, Any]]] = []
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> "Explaining":
+        if str(query).lstrip().lower().startswith(("select", "with")):
+            super().execute(f"explain (analyze, timing off, format json) {query}", params, **options)
+            [(found,)] = self.fetchall()
+            self.plans.append(found[0]["Plan"])
+        super().execute(query, params, **options)
+        return self
+
+
+def _rows_read(plan: dict[str, Any]) -> Counter[str]:
+    """What scans read, by table: rows given and rows thrown away, in all loops."""
+    found: Counter[str] = Counter()
+    if "Relation Name" in plan:
+        read = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+        read += plan.get("Rows Removed by Index Recheck", 0)
+        found[plan["Relation Name"]] += round(read * plan["Actual Loops"])
+    for part in plan.get("Plans", []):
+        found += _rows_read(part)
+    return found
+
+
+def _outline(plan: dict[str, Any], depth: int = 0) -> str:
+    """The plan in lines, for a failure's message."""
+    of = plan.get("Relation Name", ""), plan.get("Index Name", ""), plan.get("Index Cond", plan.get("Filter", ""))
+    away = plan.get("Rows Removed by Filter", 0)
+    line = f"{'  ' * depth}{plan['Node Type']} {' '.join(of)}: {plan['Actual Rows']} x {plan['Actual Loops']} (-{away})"
+    return "\n".join([line, *(_outline(part, depth + 1) for part in plan.get("Plans", []))])
+
+
+Ask = Callable[[Session, World], Any]
+
+
+def _runs(q: str = "", sort: str = "-created", *, is_deep: bool = False) -> Ask:
+    def ask(session: Session, world: World) -> Any:
+        found = runs.list_runs(
+            session,
+            world.actor,
+            world.project,
+            terms=filters.parse(q),
+            sort=sort,
+            after=world.deep if is_deep else None,
+            limit=PAGE,
+            now=datetime.datetime.now(datetime.UTC),
+        )
+        assert found, "a list without rows proves nothing"
+        return found
+
+    return ask
+
+
+def _items(session: Session, world: World) -> Any:
+    now = datetime.datetime.now(datetime.UTC)
+    return runs.list_run_items(session, world.actor, world.project, ITEM_FIELDS, limit=PAGE, now=now)
+
+
+def _audit(**filter_: Any) -> Ask:
+    given: dict[str, Any] = {
+        "project_id": None,
+        "actor": None,
+        "object_type": None,
+        "object_id": None,
+        "after": None,
+    } | filter_
+    return lambda session, world: audit.list_entries(
+        session,
+        limit=PAGE,
+        **(given | ({"project_id": world.project} if given["project_id"] else {})),
+    )
+
+
+def _source(world: World) -> LogSource:
+    return LogSource(world.run, "", world.project, 1, 0, 1, 0, is_ended=True)
+
+
+# By the function asked. Several states or owners are a page of each, which for two is still within twice a page;
+# a list of everything that a run has is as long as that, and says so by its page.
+CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
+    (runs.list_runs, "by default", _runs(), PAGE),
+    (runs.list_runs, "oldest first", _runs(sort="created"), PAGE),
+    (runs.list_runs, "deep", _runs(is_deep=True), PAGE),
+    (runs.list_runs, "by name", _runs(sort="name"), PAGE),
+    (runs.list_runs, "by name, descending", _runs(sort="-name"), PAGE),
+    (runs.list_runs, "by name, deep", _runs(sort="name", is_deep=True), PAGE),
+    (runs.list_runs, "of a state", _runs("status:failed"), PAGE),
+    (runs.list_runs, "of a rare state", _runs("status:queued"), PAGE),
+    (runs.list_runs, "of a state, deep", _runs("status:failed", is_deep=True), PAGE),
+    (runs.list_runs, "of two states", _runs("status:failed,stopped"), PAGE),
+    (runs.list_runs, "of two rare states", _runs("status:queued,starting"), PAGE),
+    (runs.list_runs, "of two states, deep", _runs("status:failed,stopped", is_deep=True), PAGE),
+    (runs.list_runs, "of all but a state", _runs("-status:succeeded"), 5 * PAGE // 2),
+    (runs.list_runs, "of an owner", _runs("owner:me"), PAGE),
+    (runs.list_runs, "of two owners", _runs("owner:me,person7"), PAGE),
+    (runs.list_runs, "with a tag of a hundred", _runs("tag:sweep-500"), PAGE),
+    (runs.list_runs, "younger than", _runs("created:<20h"), PAGE),
+    (runs.list_runs, "older than", _runs("created:>20h"), PAGE),
+    (runs.list_run_items, "by default", _items, PAGE),
+    (runs.list_by_public_ids, "shown ones", lambda s, w: runs.list_by_public_ids(s, ALL, w.shown), PAGE),
+    (runs.list_events, "first", lambda s, w: runs.list_events(s, w.run, limit=PAGE), PAGE),
+    (audit.list_entries, "of everything", _audit(), PAGE),
+    (audit.list_entries, "of a project", _audit(project_id="the project"), PAGE),
+    (audit.list_entries, "of a project, later", _audit(project_id="the project", after=50_000), PAGE),
+    (audit.list_entries, "of an actor", _audit(actor="person3"), PAGE),
+    (audit.list_entries, "of an object", _audit(object_type="run", object_id=bench_rows.public_id(4711)), PAGE),
+    (tokens.list_tokens, "most revoked", lambda s, w: tokens.list_tokens(s, w.person, None, PAGE), PAGE),
+    (users.list_users, "first", lambda s, w: users.list_users(s, None, PAGE), PAGE),
+    (users.list_users, "later", lambda s, w: users.list_users(s, "somebody-5", PAGE), PAGE),
+    (projects.list_projects, "of an admin", lambda s, w: projects.list_projects(s, ALL, "project-05", PAGE), PAGE),
+    (projects.list_projects, "of a member", lambda s, w: projects.list_projects(s, w.actor, None, PAGE), PAGE),
+    (members.list_members, "first", lambda s, w: members.list_members(s, w.project, None, PAGE), PAGE),
+    (members.list_accounts, "first", lambda s, w: members.list_accounts(s, w.project, None, PAGE), PAGE),
+    (outputs.list_outputs, "first", lambda s, w: outputs.list_outputs(s, w.run, limit=PAGE), PAGE),
+    (outputs.list_outputs, "later", lambda s, w: outputs.list_outputs(s, w.run, after="file-4", limit=PAGE), PAGE),
+    (metrics.list_series, "all of a run", lambda s, w: metrics.list_series(s, w.run), 40),
+    (logs.list_heads, "all of a run", lambda s, w: logs.list_heads(s, w.run), 80),
+    (logs.list_chunks, "in the middle", lambda s, w: logs.list_chunks(s, w.run, 1, 0, 4000, 5000, 20), PAGE),
+    (logs.list_open, "first", lambda s, w: logs.list_open(s, _source(w), PAGE), 80),
+    (logs.list_open_sizes, "all of a run", lambda s, w: logs.list_open_sizes(s, _source(w)), 80),
+    (logs.list_unsealed, "all live ones", lambda s, w: logs.list_unsealed(s, "local"), 200),
+]
+
+
+@pytest.mark.parametrize(
+    ("ask", "page"), [pytest.param(ask, page, id=f"{of.__name__}: {what}") for of, what, ask, page in CASES]
+)
+def test_a_list_reads_about_as_much_as_it_shows(world: World, ask: Ask, page: int) -> None:
+    with Session(world.engine) as session:
+        session.connection()
+        Explaining.plans.clear()
+        ask(session, world)
+    read = sum((_rows_read(plan) for plan in Explaining.plans), Counter[str]())
+    assert Explaining.plans
+    listed = {name: count for name, count in read.items() if name not in DIMENSIONS}
+    outline = "\n".join(_outline(plan) for plan in Explaining.plans)
+    assert max(listed.values(), default=0) <= 2 * (page + 1), outline
+    assert all(read[name] <= 2 * (page + 1) for name in DIMENSIONS), outline
+
+
+def test_every_list_has_a_case() -> None:
+    covered = {of for of, _, _, _ in CASES}
+    for found in pkgutil.iter_modules(repositories.__path__):
+        module = importlib.import_module(f"app.repositories.{found.name}")
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if name.startswith("list_") and function.__module__ == module.__name__:
+                assert function in covered, f"{module.__name__}.{name} has no case here"
