@@ -1,0 +1,46 @@
+"""`python -m tests.chaos [F1 F2 ...] [--full|--short]`: runs the experiments and prints their table.
+
+Each is run with all guards, where every counter must stay 0, and once without the guard that it proves, where
+one of its counters must rise. The exit status is 1 when one of them did not go as it must.
+"""
+
+import argparse
+import signal
+import sys
+
+from tests.chaos.catalogue import EXPERIMENTS
+from tests.chaos.experiment import HEADER, row, run
+from tests.chaos.servers import Servers
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="F1", help=f"which: {', '.join(EXPERIMENTS)}; all by default")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--full", action="store_true", help="at the full size (the default)")
+    size.add_argument("--short", action="store_true", help="at the size of `make test`")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in EXPERIMENTS]
+    if unknown:
+        parser.error(f"there is no experiment {unknown[0]}; there are {', '.join(EXPERIMENTS)}")
+    # What was started is ended by the blocks that started it, so an end from outside must unwind them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    servers = Servers()
+    failed = False
+    try:
+        print(HEADER, flush=True)
+        for name in options.names or EXPERIMENTS:
+            for guarded in (True, False):
+                result = run(EXPERIMENTS[name], servers, full=not options.short, guarded=guarded)
+                print(row(result), flush=True)
+                for complaint in result.complaints():
+                    failed = True
+                    print(f"     {complaint}", flush=True)
+    finally:
+        servers.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
