@@ -25,7 +25,6 @@ up: $(ready)  ## start Berth and stay; Ctrl-C ends it
 
 test: $(ready)  ## the tests, with the real Postgres and Valkey of the wheels
 	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos" $(args)
-	@[ -n "$(args)" ] || $(bin)/pytest -q -m chaos tests/chaos  # by itself: it breaks things and counts seconds
 
 check: $(ready) lint types schema  ## format, lint, types, import contracts, templates, migrations, tests
 	@$(MAKE) --no-print-directory test
