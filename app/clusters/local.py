@@ -299,6 +299,8 @@ class LocalCluster:
         is_over = folder.exists("exit.json") or self._end(folder, is_removed)
         if is_removed and is_over:
             local_files.remove(Path(folder.path))
+            with suppress(OSError):  # what is not empty stays: checkpoints, other attempts
+                Path(folder.path).parent.rmdir()
         return is_over
 
     def _end(self, folder: Folder, is_unwanted: bool) -> bool:

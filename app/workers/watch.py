@@ -72,5 +72,8 @@ class Watcher:
         for run_id, attempt in late:
             log.warning("ending what came after its own end", run=run_id, attempt=attempt)
             self._cluster.stop(run_id, attempt, 0)
-            if any(status.gone for status in statuses if (status.run_id, status.attempt) == (run_id, attempt)):
+            try:
+                # Also where it never began: a start that slept through the clean-up leaves its plan behind.
                 self._cluster.clean_up(run_id, attempt, last=False)
+            except ClusterUnavailable as error:
+                log.info("not gone yet", run=run_id, attempt=attempt, error=str(error))

@@ -56,7 +56,7 @@ class Result:
     def complaints(self) -> list[str]:
         """Why it did not go as it must; empty when it did."""
         if not self.is_guarded:
-            if self.counters.risen(self.experiment.letters):
+            if self.counters.risen(self.experiment.letters) and self.faults:
                 return []
             return [f"without its guard ({self.experiment.guard}) nothing went wrong: it proves nothing"]
         found = [

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import redis
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
@@ -119,6 +120,15 @@ class World:
             self.fleet.web(number, port, environment=self.chaos("web"))
         for member, port in zip(self.fleet.of("web"), self.ports, strict=True):
             wait_ready(member, port)
+        # A message that expires before anybody listens is lost: nothing to hold against whoever lost it.
+        self.wait(lambda: self.listeners() >= self.plan.workers, 60, "the workers do not listen")
+
+    def listeners(self) -> int:
+        """How many clients of Redis wait for messages now."""
+        with contextlib.suppress(redis.RedisError):
+            clients = redis.Redis.from_url(self.redis_url).client_list()
+            return sum(client["cmd"] == "brpop" for client in clients)
+        return 0
 
     def chaos(self, role: str) -> dict[str, str]:
         """The switches of one role, as its environment."""

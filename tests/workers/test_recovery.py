@@ -148,3 +148,16 @@ def test_a_start_of_which_nothing_is_seen_is_looked_at_again(world: World, submi
     started = world.cluster.calls["start"]
     world.converge_due()
     assert world.cluster.calls["start"] == started + 1
+
+
+def test_what_a_late_start_leaves_is_cleaned_up_also_if_it_never_began(
+    world: World, submit: Callable[..., str]
+) -> None:
+    """A start that slept between its look for a tombstone and writing its plan."""
+    public_id = submit()
+    world.turn()
+    world.cluster.end(public_id, 1)
+    world.turn(2)
+    world.cluster.objects[public_id, 1] = ObjectStatus(public_id, 1, [ReplicaStatus(0, "starting")], gone=False)
+    world.watcher._check_absent(world.terms["watch"], world.cluster.statuses())
+    assert world.cluster.objects == {}

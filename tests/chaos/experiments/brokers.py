@@ -69,22 +69,17 @@ def kill(world: World, scale: Scale) -> None:
             world.servers.kill_valkey()
             world.pause(0.0, scale.seconds)
             world.servers.valkey.start_or_join()
-            backs.append(_wait_for_consumers(world, client))
+            backs.append(_wait_for_consumers(world))
     world.settle()
     world.notes["consuming again"] = f"{len(backs)}/{scale.faults}"
     world.note_times("after", backs, 15.0 if scale.is_full else 30.0)
 
 
-def _wait_for_consumers(world: World, client: "redis.Redis") -> float:
+def _wait_for_consumers(world: World) -> float:
     """Seconds until some worker waits for messages."""
     began = time.monotonic()
 
-    def is_asked() -> bool:
-        with contextlib.suppress(redis.RedisError):
-            return any(entry["cmd"] == "brpop" for entry in client.client_list())
-        return False
-
-    world.wait(is_asked, 60, "no worker asks for messages", revive=True)
+    world.wait(lambda: world.listeners() > 0, 60, "no worker asks for messages", revive=True)
     return time.monotonic() - began
 
 

@@ -112,9 +112,9 @@ def _stop_all(world: World, stoppable: "deque[str]") -> None:
         world.ledger.stop(run)
 
 
-def drive_start(world: World, scale: Scale) -> None:
-    """Only the point between a start and its record, and jobs that outlive a lease."""
-    drive(world, Scale(runs=20, faults=5), only="converge.after_start", seconds=8)
+def drive_claim(world: World, scale: Scale) -> None:
+    """Only the point between a claim and its first step."""
+    drive(world, Scale(runs=20, faults=5), only="converge.after_claim", seconds=1)
 
 
 F2 = Experiment(
@@ -124,9 +124,9 @@ F2 = Experiment(
     short=Scale(runs=40, faults=2),
     full=Scale(runs=500, faults=20, is_full=True),
     plan=Plan(webs=2, workers=1),
-    guard="a start that is repeated finds what the first one made",
-    taken_out={"worker": "repeat-start"},
-    letters="D",
-    body_without=drive_start,
+    guard="a run that was handed over or claimed is due again",
+    taken_out={"worker": "no-redelivery", "controller": "no-redelivery"},
+    letters="LS",
+    body_without=drive_claim,
     plan_without=Plan(webs=1, workers=1),
 )

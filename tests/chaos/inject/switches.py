@@ -87,6 +87,12 @@ def _wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[.
 def _forget_what_was_handed_over(module: Any) -> None:
     _replace(module, "_TAKE", ("set due_at = now() + make_interval(secs => :again)", "set due_at = null"))
 
+    # Messages must not expire either: then it is the fault that loses them, never a slow machine.
+    def make(send: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments, expires=None, **named: send(*arguments, **named)
+
+    _wrap(module.celery, "send_task", make)
+
 
 @switch("no-redelivery", "app.services.convergence")
 def _forget_what_was_claimed(module: Any) -> None:
