@@ -13,7 +13,7 @@ from app.errors import N_, BadValue
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _DECIMAL = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_NUMBER = r"(\d{1,15}(?:\.\d{1,9})?)"
+_NUMBER = r"([0-9]{1,16}(?:\.[0-9]{1,9})?)"
 
 MAX_CPU_MILLIS = 100_000 * 1000
 MAX_BYTES = 2**50
@@ -77,7 +77,7 @@ def parse_memory(text: str) -> int:
 def parse_duration(text: str) -> int:
     """Whole seconds: "90s", "5m", "8h", "2d", or a combination such as "1h30m". Raises QuantityError."""
     text = text.strip()
-    if not re.fullmatch(r"(?:\d{1,9}[smhd])+", text):
+    if not re.fullmatch(r"(?:[0-9]{1,9}[smhd])+", text):
         raise QuantityError(
             N_("{value} is not a duration; write it as 90s, 5m, 8h or 1h30m"), _as_seconds(text), value=_shown(text)
         )

@@ -129,6 +129,7 @@ def test_the_life_of_one_start(home: Path) -> None:
         servers = find(home, home / "processes")
         assert servers.postgres is not None
         assert servers.postgres.processes() == []
+        _nobody_else_can_read(home)
 
 
 @contextmanager
@@ -233,7 +234,7 @@ def test_a_wrong_setting_is_named(home: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_nobody_else_can_read_the_state(home: Path) -> None:
+def _nobody_else_can_read(home: Path) -> None:
     assert home.stat().st_mode & 0o077 == 0
     for path in (home / "secrets.json", home / "valkey" / "valkey.conf"):
         assert path.stat().st_mode & 0o077 == 0, path
