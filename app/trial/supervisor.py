@@ -222,7 +222,9 @@ class Supervisor:
             left = self.ask_runs("stop")
             say("all runs have ended" if not left else f"{left} have not ended yet; the next start sees to them")
         else:
-            say(f"{many} keep{'s' if count == 1 else ''} going; `berth up` finds {'it' if count == 1 else 'them'} again")
+            say(
+                f"{many} keep{'s' if count == 1 else ''} going; `berth up` finds {'it' if count == 1 else 'them'} again"
+            )
 
     def ask_runs(self, what: str) -> int:
         """A number from app/trial/runs.py; 0 when it cannot be told."""
