@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 def main(arguments: list[str] | None = None) -> int:
     """0 when all goals are met, 1 when some are missed or the table is void."""
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended then, too
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="berth-bench-")))
         folder.chmod(0o755)  # Postgres may run as another user
