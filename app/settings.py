@@ -5,6 +5,7 @@ start (`secrets.json`) is read here, so that a trial needs no settings and a rea
 files. Nested groups are set as `BERTH_WEB__PORT`.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -160,13 +161,16 @@ def generated_secret(home: Path, name: str) -> str:
     """A secret of this home, made when it is first asked for. The file is readable by its owner only."""
     path = home / "secrets.json"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    if name not in known:
-        known[name] = secrets.token_urlsafe(32)
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(known))
-        draft.replace(path)
+    # Berth's processes start at once and must not each make their own.
+    with (home / "secrets.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        if name not in known:
+            known[name] = secrets.token_urlsafe(32)
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.touch(mode=0o600)
+            draft.write_text(json.dumps(known))
+            draft.replace(path)
     return known[name]
 
 
