@@ -82,10 +82,12 @@ def error_renderer() -> ErrorRenderer:
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # As many threads as connections: a thread never waits for a connection that a waiting thread holds.
     anyio.to_thread.current_default_thread_limiter().total_tokens = get_settings().database.pool_size
     yield
+    if (feed := getattr(app.state, "log_feed", None)) is not None:
+        await anyio.to_thread.run_sync(feed.close)
     db.engine().dispose()
 
 

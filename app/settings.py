@@ -5,10 +5,6 @@ start (`secrets.json`) is read here, so that a trial needs no settings and a rea
 files. Nested groups are set as `BERTH_WEB__PORT`.
 """
 
-import fcntl
-import json
-import os
-import secrets
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-def default_home() -> Path:
-    """The user's data folder, as the XDG base directory specification names it."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "berth"
+from app.home import default_home, generated_secret
 
 
 class DatabaseSettings(BaseModel):
@@ -155,23 +148,6 @@ class Settings(BaseSettings):
         if self.secret_key is not None:
             return self.secret_key.get_secret_value().encode()
         return generated_secret(self.home, "signing_key").encode()
-
-
-def generated_secret(home: Path, name: str) -> str:
-    """A secret of this home, made when it is first asked for. The file is readable by its owner only."""
-    path = home / "secrets.json"
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Berth's processes start at once and must not each make their own.
-    with (home / "secrets.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        if name not in known:
-            known[name] = secrets.token_urlsafe(32)
-            draft = path.with_suffix(f".{os.getpid()}")
-            draft.touch(mode=0o600)
-            draft.write_text(json.dumps(known))
-            draft.replace(path)
-    return known[name]
 
 
 @lru_cache

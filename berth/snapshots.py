@@ -26,6 +26,9 @@ MAX_PACKED_BYTES = 200 << 20
 MAX_UNPACKED_BYTES = 1 << 30
 MAX_FILES = 20_000
 
+# Where people keep passwords by custom. `!.env` in a .berthignore sends it after all.
+_SECRETS = ignores.read_rules(".env")
+
 
 @dataclass
 class Snapshot:
@@ -83,8 +86,8 @@ def pack(folder: Path, max_bytes: int = MAX_PACKED_BYTES) -> Snapshot:
 def choose_files(folder: Path) -> tuple[list[str], list[str]]:
     """Relative names of what goes, sorted, and what stays out for a reason the user should hear."""
     listed = sources.list_files(folder)
-    rules = _own_rules(folder, ".berthignore") if listed is not None else []
-    found = _from_git(folder, listed, rules) if listed is not None else _walk(folder, "", [], [])
+    rules = _SECRETS + (_own_rules(folder, ".berthignore") if listed is not None else [])
+    found = _from_git(folder, listed, rules) if listed is not None else _walk(folder, "", [], rules)
     chosen, left_out = [], []
     own = config_path().resolve()
     for name in found:

@@ -99,8 +99,8 @@ class Run:
         """Says how much of how much is done; the latest word counts."""
         try:
             if self._sender is not None:
-                whole = None if total is None else _count(total)
-                self._sender.set_progress({"done": _count(done), "total": whole})
+                count, whole = _count(done), None if total is None else _count(total)
+                self._sender.set_progress({"done": count if whole is None else min(count, whole), "total": whole})
         except Exception as error:
             self._say("progress", f"a call of progress() was left out: {error!r}")
 

@@ -67,6 +67,9 @@ class Edge:
                 given_id = value
             elif name == b"content-length":
                 length = value
+        is_head = scope["method"] == "HEAD"
+        if is_head:  # answered as GET is, without the body
+            scope = {**scope, "method": "GET"}
         request_id = _request_id(given_id)
         scope["berth.request_id"] = request_id
         observability.request_id.set(request_id)
@@ -81,6 +84,8 @@ class Edge:
                 own += [pair for pair in self.headers if pair[0] not in present]
                 own.append((b"x-request-id", request_id.encode()))
                 message = {**message, "headers": own}
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:

@@ -104,7 +104,8 @@ def require_if_match(if_match: str | None, version: int | str, current: Any) -> 
     """Raises PreconditionRequired without the header, PreconditionFailed with `current` when it is another version."""
     if if_match is None:
         raise PreconditionRequired
-    if if_match.strip() != "*" and etag(version) not in [_strong(part) for part in if_match.split(",")]:
+    # A weak tag never matches here (RFC 9110, section 13.1.1).
+    if if_match.strip() != "*" and etag(version) not in [part.strip() for part in if_match.split(",")]:
         raise PreconditionFailed(current=json.loads(dumps(current)))
 
 

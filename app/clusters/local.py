@@ -49,7 +49,6 @@ FetchSnapshot = Callable[[str, str], Iterator[bytes]]
 _WRAPPER = Path(__file__).parent / "local_wrapper" / "__main__.py"
 _START_SECONDS = 30.0
 _STOP_PATIENCE = 2.0
-_TOMBSTONE_SECONDS = 7 * 86400.0
 # For installing packages only: where this machine gets them from, passwords included. Runs never see these.
 _INSTALL = ("PIP_", "UV_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 
@@ -70,7 +69,7 @@ class LocalCluster:
         self._ends: dict[str, tuple[int, ObjectStatus]] = {}
         self._hints: socket.socket | None = None
         self._hints_lock = threading.Lock()
-        self._pruned_at = 0.0
+        self._pruned_at = float("-inf")
         for name in ("runs", "ended", "hints"):
             (self._local / name).mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -191,7 +190,9 @@ class LocalCluster:
         if last:
             local_files.remove(Path(folder.path).parent)
         self._ends.pop(folder.path, None)
-        self._prune()
+        if time.monotonic() - self._pruned_at > 3600:
+            self._pruned_at = time.monotonic()
+            local_files.prune(self._local)
 
     def _folder(self, run_id: str, attempt: int) -> Folder:
         if not run_id or not run_id.isascii() or not run_id.replace("-", "").isalnum() or attempt < 1:
@@ -367,18 +368,6 @@ class LocalCluster:
 
     def _hint_name(self) -> str:
         return f"{os.getpid()}-{id(self):x}"
-
-    def _prune(self) -> None:
-        """Forgets tombstones so old that nobody can still be about to start what they stand for."""
-        now = time.time()
-        if now - self._pruned_at < 3600:
-            return
-        self._pruned_at = now
-        with os.scandir(self._local / "ended") as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):
-                    if now - entry.stat().st_mtime > _TOMBSTONE_SECONDS:
-                        Path(entry.path).unlink()
 
 
 def _await(pid: int, seconds: float) -> None:

@@ -1,11 +1,17 @@
 """What runs left on this disk: listing it and removing it. The names and rights in it are the runs' choice."""
 
+import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from app.clusters.base import OutputFile
+
+_TOMBSTONE_SECONDS = 7 * 86400.0
+_ENVIRONMENT_SECONDS = 30 * 86400.0
 
 
 def walk(folder: str, below: str = "") -> Iterator[OutputFile]:
@@ -36,3 +42,25 @@ def remove(folder: Path) -> None:
                 if not path.is_symlink():
                     path.chmod(0o700)
     shutil.rmtree(folder)
+
+
+def prune(local: Path) -> None:
+    """Removes tombstones so old that nobody can still be about to start what they stand for, and environments
+    that no run uses and none has asked for in 30 days."""
+    now = time.time()
+    with os.scandir(local / "ended") as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if now - entry.stat().st_mtime > _TOMBSTONE_SECONDS:
+                    Path(entry.path).unlink()
+    for lock in (local / "venvs").glob("*.lock"):
+        _prune_environment(lock, now - _ENVIRONMENT_SECONDS)
+
+
+def _prune_environment(lock: Path, before: float) -> None:
+    folder = lock.with_suffix("")
+    with lock.open("rb") as held, suppress(BlockingIOError, FileNotFoundError):
+        if (folder / "berth-ready").stat().st_mtime < before:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (folder / "berth-ready").unlink()  # first: what is left of it after a crash is not taken for whole
+            remove(folder)

@@ -5,13 +5,16 @@ that takes an upload and the wrapper that unpacks it cannot come to different an
 a link of the archive, and no link leads outside.
 """
 
+import gzip
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
 _MAX_HEADER = 64 << 10
+_MAX_PADDING = 1 << 20
 _MAX_PATH = 4096
 _MAX_NAME = 255
 _HEADERS = frozenset(
@@ -61,12 +64,19 @@ def check_archive(source: IO[bytes], limits: ArchiveLimits) -> ArchiveFacts:
 
 def read_archive(source: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry]:
     """The entries in order, each one checked against all before it. Raises ArchiveRefused."""
-    with refusing_damage(), tarfile.open(fileobj=source, mode="r|gz", tarinfo=_Member) as tar:
+    # Not tarfile's own "r|gz", which stops at the last entry and never sees gzip's checksum behind it.
+    with (
+        refusing_damage(),
+        gzip.GzipFile(fileobj=source, mode="rb") as plain,
+        tarfile.open(fileobj=plain, mode="r|", tarinfo=_Member) as tar,
+    ):
         rules = _Rules(limits)
         while member := tar.next():
             if entry := rules.accept(member):
                 yield entry._replace(content=tar.extractfile(member) if entry.kind == "file" else None)
             tar.members.clear()  # type: ignore[attr-defined]  # it would grow to a list of all
+        if len(plain.read(_MAX_PADDING + 1)) > _MAX_PADDING:
+            raise ArchiveRefused("there is more in the archive behind its last entry")
 
 
 @contextmanager
@@ -74,7 +84,15 @@ def refusing_damage() -> Iterator[None]:
     """Turns what reading a damaged archive raises into ArchiveRefused; also for reading an entry's content."""
     try:
         yield
-    except (tarfile.TarError, EOFError, ValueError, RecursionError, OverflowError) as error:
+    except (
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise ArchiveRefused(f"the archive is damaged: {error}") from error
 
 

@@ -9,7 +9,7 @@ what Postgres takes for it.
 import datetime
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ from app.repositories.run_filters import JOINED, PRIORITY_NAMES, Position, build
 
 __all__ = ["JOINED", "PRIORITY_NAMES", "Position"]  # of the rows and of the lists that are read here
 
-SORTS = ("-created", "created", "name", "-name")
+Sort = Literal["-created", "created", "name", "-name"]
 PLACES = 100  # how far back in line a place is counted
 
 

@@ -160,6 +160,8 @@ def _read_progress(value: Any) -> Progress:
     if errors:
         raise Invalid(errors)
     assert isinstance(done, int)
+    if total is not None and done > total:
+        raise Invalid([FieldError("/progress/done", N_("must not be more than the total"), fix=str(total))])
     return Progress(done, total)
 
 

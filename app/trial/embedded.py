@@ -6,14 +6,13 @@ server is used and none is embedded in its place.
 """
 
 import fcntl
-import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.home import generated_secret
 from app.trial.postgres import Postgres
 from app.trial.processes import private_folder
 from app.trial.valkey import Valkey
@@ -76,9 +75,9 @@ def find(home: Path, logs: Path) -> Embedded:
     database_url, redis_url = os.environ.get("BERTH_DATABASE__URL"), os.environ.get("BERTH_REDIS__URL")
     postgres = valkey = None
     if not database_url:
-        postgres = Postgres(home, logs / "postgres.log", secret(home, "postgres_password"))
+        postgres = Postgres(home, logs / "postgres.log", generated_secret(home, "postgres_password"))
     if not redis_url:
-        valkey = Valkey(home, logs / "valkey.log", secret(home, "valkey_password"))
+        valkey = Valkey(home, logs / "valkey.log", generated_secret(home, "valkey_password"))
     return Embedded(
         database_url or (postgres.url if postgres else ""),
         redis_url or (valkey.url if valkey else ""),
@@ -93,24 +92,6 @@ def starting_and_stopping(home: Path) -> Iterator[None]:
     with (home / "embedded.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def secret(home: Path, name: str) -> str:
-    """A generated secret of this home, as `app.settings.generated_secret` keeps them.
-
-    Said again here because the settings pull in pydantic: 20 MiB in a process that lives as long as Berth.
-    """
-    path = home / "secrets.json"
-    with (home / "secrets.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-        if name not in known:
-            known[name] = secrets.token_urlsafe(32)
-            draft = path.with_suffix(f".{os.getpid()}")
-            draft.touch(mode=0o600)
-            draft.write_text(json.dumps(known))
-            draft.replace(path)
-    return known[name]
 
 
 def _stop_if_last(users: int, servers: Embedded) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.settings import generated_secret, get_settings
+from app.home import generated_secret
+from app.settings import get_settings
 
 
 def main() -> int:

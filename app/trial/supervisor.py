@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.home import default_home
 from app.trial.child import MARKER, Child, end_orphans
 from app.trial.embedded import Embedded, embedded
 from app.trial.postgres import EmbeddedError, rotate, tail
@@ -53,7 +54,7 @@ def home_folder() -> Path:
     """BERTH_HOME as `app.settings` works it out, without its imports."""
     if os.environ.get("BERTH_HOME"):
         return Path(os.environ["BERTH_HOME"]).expanduser().absolute()
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "berth"
+    return default_home()
 
 
 class Supervisor:

@@ -18,8 +18,8 @@ from app.settings import get_settings
 
 log = structlog.get_logger(__name__)
 
-_PERIOD_SECONDS = 2.0
-_STRIKES = 3
+_PERIOD_SECONDS = 1.0
+_STRIKES = 4
 _EXIT_CODE = 70
 
 
@@ -31,7 +31,7 @@ class Hearing:
         self._strikes = 0
 
     def is_lost(self, waiting: int, received: int, busy: int) -> bool:
-        """To be asked again and again; True once it has been so for three times in a row."""
+        """To be asked again and again; True once it has been so four times in a row."""
         is_deaf = waiting > 0 and busy == 0 and received == self._received
         self._strikes = self._strikes + 1 if is_deaf else 0
         self._received = received

@@ -175,6 +175,8 @@ def test_conditional_requests(world: World) -> None:
     tag = owner.get("/projects/ours").headers["etag"]
     assert owner.get("/projects/ours", headers={"if-none-match": tag}).status_code == 304
     assert owner.patch("/projects/ours", json={"title": "A"}).json()["code"] == "PRECONDITION_REQUIRED"
+    weak = owner.patch("/projects/ours", json={"title": "A"}, headers={"if-match": f"W/{tag}"})
+    assert weak.status_code == 412
     changed = owner.patch("/projects/ours", json={"title": "A"}, headers={"if-match": tag})
     assert (changed.status_code, changed.json()["title"]) == (200, "A")
     late = owner.patch("/projects/ours", json={"title": "B"}, headers={"if-match": tag})

@@ -31,3 +31,11 @@ def test_metrics_are_not_for_strangers(world: World) -> None:
     assert world.api.client(address="10.1.2.3").get(url).status_code == 404
     assert world.api.client(world.tokens["viewer"], address="10.1.2.3").get(url).status_code == 404
     assert world.api.client(world.tokens["admin"], address="10.1.2.3").get(url).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/login", "/api/v1/projects/ours/runs"])
+def test_head_is_get_without_its_body(world: World, path: str) -> None:
+    client, url = world.as_("viewer"), f"http://localhost:8800{path}"
+    got, headed = client.get(url), client.head(url)
+    assert (headed.status_code, headed.content) == (200, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]

@@ -171,6 +171,14 @@ def test_questions_that_make_no_sense(world: World, run: Run, query: dict[str, A
     assert answer.status_code == 422, answer.text
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/plain", "text/event-stream"])
+def test_an_attempt_that_there_is_not(world: World, filled: Run, accept: str) -> None:
+    path = f"/runs/{filled.public_id}/logs"
+    answer = world.as_("viewer").get(path, params={"attempt": 9}, headers={"accept": accept})
+    assert answer.status_code == 422
+    assert (answer.json()["errors"][0]["pointer"], answer.json()["errors"][0]["fix"]) == ("/query/attempt", "2")
+
+
 def test_nothing_yet(world: World, run: Run) -> None:
     body = get(world, run)
     assert (body["items"], body["total"], body["first_line"], body["has_more"]) == ([], 0, None, False)

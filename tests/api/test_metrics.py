@@ -146,6 +146,7 @@ def test_progress(world: World, run: Run) -> None:
         ({"points": [], "progress": {"done": -1}}, "/progress/done"),
         ({"points": [], "progress": {"total": 1}}, "/progress/done"),
         ({"points": [], "progress": {"done": 1, "total": "2"}}, "/progress/total"),
+        ({"points": [], "progress": {"done": 3, "total": 2}}, "/progress/done"),
         ({"points": [], "progress": [1, 2]}, "/progress"),
     ],
 )

@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import io
+import os
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
+from app.clusters import local_files
 from tests.clusters.world import World
 
 NAME = "hello-7.1-py3-none-any.whl"
@@ -105,3 +107,25 @@ def test_a_snapshot_that_leads_outside_is_refused(any_world: World) -> None:
     assert replica.cause == "start_failed"
     assert "'../../escaped' is not a path inside the archive" in replica.message
     assert not list(any_world.home.glob("**/escaped"))
+
+
+def test_environments_that_nobody_asked_for_in_a_month_are_removed(world: World) -> None:
+    files: dict[str, str | bytes] = {
+        "requirements.txt": "",
+        "main.py": "import time\nprint('begun', flush=True)\ntime.sleep(600)",
+    }
+    used = world.plan(snapshot_digest=world.upload(files), snapshot_project="p", requirements="requirements.txt")
+    world.cluster.start(used)
+    world.wait_line(used, "begun")
+    venvs = world.home / "local" / "venvs"
+    for name in ("old", "young"):
+        (venvs / name).mkdir()
+        (venvs / f"{name}.lock").touch()
+        (venvs / name / "berth-ready").touch()
+    for ready in venvs.glob("*/berth-ready"):
+        if ready.parent.name != "young":
+            os.utime(ready, (0, 0))
+    local_files.prune(world.home / "local")
+    left = {path.name for path in venvs.iterdir() if path.is_dir()}
+    assert len(left) == 2, "the one in use and the young one"
+    assert "young" in left

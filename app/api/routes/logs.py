@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 import anyio.to_thread
@@ -64,7 +64,7 @@ async def read_log(
     first_error: Annotated[bool, Query(description="Begin shortly before the first line that tells an error.")] = False,
     timestamps: Annotated[bool, Query(description="In plain text: each line's time before it.")] = False,
     raw: Annotated[bool, Query(description="Show what carriage returns have overwritten.")] = False,
-    download: Annotated[str | None, Query(pattern="^plain$", description="All as a file.")] = None,
+    download: Annotated[Literal["plain"] | None, Query(description="All as a file.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=40)] = None,
 ) -> Response:
     """Read the log; the form follows from `Accept`.
@@ -128,9 +128,18 @@ def _form(accept: str) -> str:
     return "json"
 
 
+def _own_attempt(asked: _Asked) -> int:
+    """The attempt that is asked for, the newest without; 1 before there is any. Raises Invalid for one that is not."""
+    attempts = [head.attempt for head in logs.read_facts(asked.run.id).heads]
+    newest = max(attempts, default=1)
+    if asked.attempt is not None and attempts and asked.attempt not in attempts:
+        text = N_("is no attempt of this run; the newest is {newest}")
+        raise Invalid([FieldError("/query/attempt", text, fix=str(newest), slots={"newest": newest})])
+    return asked.attempt or newest
+
+
 def _window(asked: _Asked) -> Response:
-    newest = max((head.attempt for head in logs.read_facts(asked.run.id).heads), default=1)
-    own = asked.attempt or newest
+    own = _own_attempt(asked)
     place = after = None
     if asked.after is not None:
         after = Place.read(asked.after, own, "/query/after")
@@ -201,8 +210,9 @@ def _answer(
 
 
 def _whole(asked: _Asked, form: str, timestamps: bool, as_file: bool) -> Response:
+    own = _own_attempt(asked)
     facts = logs.read_facts(asked.run.id, asked.attempt, asked.index)
-    lines = _lines(asked)
+    lines = _lines(asked, own)
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     if as_file:
         number = f"-{asked.attempt}" if asked.attempt else ""
@@ -214,11 +224,10 @@ def _whole(asked: _Asked, form: str, timestamps: bool, as_file: bool) -> Respons
     return StreamingResponse(pieces, 200, headers, "text/plain; charset=utf-8")
 
 
-def _lines(asked: _Asked) -> Iterator[logs.Line]:
+def _lines(asked: _Asked, own: int) -> Iterator[logs.Line]:
     """All lines, or those that `after`, `before`, `tail`, `q` leave."""
     run_id, attempt = asked.run.id, asked.attempt
     if asked.tail is not None or asked.before is not None or asked.after is not None:
-        own = attempt or max((head.attempt for head in logs.read_facts(run_id).heads), default=1)
         if asked.after is not None:
             return _from(asked, Place.read(asked.after, own, "/query/after"))
         place = None if asked.before is None else Place.read(asked.before, own, "/query/before")
@@ -252,8 +261,7 @@ def _ndjson(lines: Iterator[logs.Line], raw: bool) -> Iterator[bytes]:
 
 def _start(asked: _Asked, last_event_id: str | None) -> Place:
     """Where following begins: after the last message that arrived, after a line, before the tail, or at the start."""
-    heads = logs.read_facts(asked.run.id).heads
-    own = asked.attempt or max((head.attempt for head in heads), default=1)
+    own = _own_attempt(asked)
     if last_event_id:
         return Place.read(last_event_id, own, "/header/Last-Event-ID")
     if asked.after is not None:

@@ -43,7 +43,7 @@ from app.domain.filters import MAX_LENGTH, FilterError, parse
 from app.domain.names import RUN_ID
 from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
-from app.repositories.runs import SORTS, Position, RunRow
+from app.repositories.runs import Position, RunRow, Sort
 from app.services import runs
 from app.services.identity import require
 from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
@@ -80,7 +80,7 @@ def list_runs(
     actor: ActorDep,
     session: ReadSessionDep,
     q: Annotated[str, Query(max_length=MAX_LENGTH, description="A filter.", examples=["status:failed owner:me"])] = "",
-    sort: Annotated[str, Query(pattern="^-?(created|name)$", description="Order; - is descending.")] = "-created",
+    sort: Annotated[Sort, Query(description="Order; - is descending.")] = "-created",
     after: AfterDep = None,
     limit: LimitDep = 50,
     fields: Annotated[
@@ -88,7 +88,6 @@ def list_runs(
     ] = None,
 ) -> Response:
     """The project's runs, newest first unless sorted otherwise."""
-    assert sort in SORTS, "checked by the pattern"
     terms = _terms(q)
     wanted = _wanted(fields)
     scope = f"runs:{project.id}:{sort}:{q}"

@@ -78,13 +78,12 @@ def make_environment(preparation: Preparation, group: Group | None) -> str:
     key = _key(requirements, plan, options["python"])
     kept = f"{options['local']}/venvs/{key}"
     os.makedirs(f"{options['local']}/venvs", 0o700, exist_ok=True)
+    # Held for as long as this process lives: environments in use are not removed.
     lock = os.open(f"{kept}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _wait_for(lock, preparation)
-        if not os.path.exists(f"{kept}/berth-ready"):
-            _build(preparation, group, kept, bool(requirements.strip()))
-    finally:
-        os.close(lock)
+    if not _share(lock, f"{kept}/berth-ready", preparation):
+        _build(preparation, group, kept, bool(requirements.strip()))
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    os.utime(f"{kept}/berth-ready")
     return kept
 
 
@@ -111,11 +110,16 @@ def _key(requirements: str, plan: dict[str, Any], python: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _wait_for(lock: int, preparation: Preparation) -> None:
+def _share(lock: int, ready: str, preparation: Preparation) -> bool:
+    """Whether the environment is there and shared with us; else the lock is ours alone, to make it."""
     said = False
     while True:
         try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if os.path.exists(ready):
+                return True
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return os.path.exists(ready)
         except BlockingIOError:
             if not said:
                 said = True
@@ -123,8 +127,6 @@ def _wait_for(lock: int, preparation: Preparation) -> None:
             if cause := interruption(preparation.requests):
                 raise Interrupted(cause) from None
             time.sleep(0.1)
-        else:
-            return
 
 
 def interruption(requests: Requests) -> str | None:
@@ -158,10 +160,14 @@ def _build(preparation: Preparation, group: Group | None, kept: str, has_any: bo
     env |= {"LANG": "C.UTF-8", "UV_LINK_MODE": "copy", "UV_CACHE_DIR": caches, "PIP_CACHE_DIR": caches}
     env |= {"UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never"}
     view = _view(preparation, folder, caches)
-    for argv in (make, fill) if has_any else (make,):
-        work, confine = preparation.folder.file("work"), sandbox.confine(view)
-        launch = Launch(argv, env, work, bwrap=options["bwrap"], confine=confine, group=group)
-        _step(preparation, launch, f"The environment cannot be made from {plan['requirements']}")
+    try:
+        for argv in (make, fill) if has_any else (make,):
+            work, confine = preparation.folder.file("work"), sandbox.confine(view)
+            launch = Launch(argv, env, work, bwrap=options["bwrap"], confine=confine, group=group)
+            _step(preparation, launch, f"The environment cannot be made from {plan['requirements']}")
+    except BaseException:
+        _remove(folder)
+        raise
     with open(f"{folder}/berth-ready", "w"):
         pass
     if folder != kept:

@@ -229,3 +229,14 @@ def test_a_pattern_cannot_take_for_ever() -> None:
     start = time.process_time()
     ignores.is_ignored("a" * 120, False, rules)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("is_git", [False, True])
+def test_env_files_stay_out_unless_asked_for(folder: Path, is_git: bool) -> None:
+    if is_git:
+        git(folder, "init")
+    for name in (".env", "conf/.env", "train.py"):
+        write(folder, name)
+    assert chosen(folder) == ["train.py"]
+    write(folder, ".berthignore", "!/conf/.env\n")
+    assert chosen(folder) == [".berthignore", "conf/.env", "train.py"]
