@@ -62,7 +62,7 @@ structlog.configure(
 )
 
 
-def configure_logging(process: str, *, level: str = "INFO", json_lines: bool | None = None) -> None:
+def configure_logging(process: str, *, level: int | str = "INFO", json_lines: bool | None = None) -> None:
     """Sends structlog's and the standard library's records to stderr in one form.
 
     `process` is in every record. JSON unless stderr is a terminal, or as `json_lines` says.

@@ -8,11 +8,12 @@ twice, late or never, and nothing but time is lost.
 import uuid
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.db import forget_engine
+from app.observability import configure_logging
 from app.settings import get_settings
 
 # Postgres channels; a notification's payload is never read for anything but to skip needless work.
@@ -76,6 +77,12 @@ def _transport(url: str) -> str:
 
 
 celery = make_celery()
+
+
+@setup_logging.connect
+def _log_as_all_processes(loglevel: int | str, **_: object) -> None:
+    # Celery's own way would print tracebacks with the values of variables, among which there may be secrets.
+    configure_logging("worker", level=loglevel)
 
 
 @worker_process_init.connect

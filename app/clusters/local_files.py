@@ -41,6 +41,11 @@ def remove(folder: Path) -> None:
                 path = Path(parent, name)
                 if not path.is_symlink():
                     path.chmod(0o700)
+    # Whoever looks at the attempt at this moment may make its lock file anew in the folder, or remove it as well.
+    for _ in range(5):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
     shutil.rmtree(folder)
 
 

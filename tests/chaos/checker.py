@@ -153,8 +153,8 @@ class Checker:
     def in_flight(self) -> int:
         """Accepted runs that had not ended when last looked at."""
         with self._lock:
-            ended = sum(seen.state in TERMINAL for seen in self._seen.values())
-        return len(self._ledger.runs()) - ended
+            ended = {run for run, seen in self._seen.items() if seen.state in TERMINAL}
+        return len(self._ledger.runs() - ended)
 
     def state(self, run: str) -> str:
         """As last looked at; "" before that."""

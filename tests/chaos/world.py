@@ -246,6 +246,10 @@ class World:
             print(f"--- {finding}")
             words = [word.strip(":,") for word in finding.split()]
             print(*self.checker.query(_NOW, words), sep="\n  ")
+            names = words + [str(row["id"]) for row in self.checker.query(_KEYS, words)]
+            for member in self.fleet.members.values():
+                lines = [line for line in member.log.read_text().splitlines() if any(name in line for name in names)]
+                print(f"  {member.name}:", *lines[-20:], sep="\n  ")
             for word in words:
                 folder = self.home / "local" / "runs" / word
                 print(*sorted(str(path) for path in folder.glob("*/*")), sep="\n  ")
@@ -290,6 +294,7 @@ class Feed(threading.Thread):
             self.error = error
 
 
+_KEYS = "select id from run where public_id = any(%s)"
 _NOW = """
 select run.state, desired, due_at - now() as due, lease_until - now() as leased, failures, observation.status,
        observation.missing_since, attempt.number, attempt.handle is not null as started, attempt.finished_at,
