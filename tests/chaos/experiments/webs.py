@@ -15,7 +15,7 @@ def kill(world: World, scale: Scale) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(_CLIENTS):
             stack.enter_context(
-                world.load(scale.runs // _CLIENTS + 1, in_flight=24, submit=lambda: world.submit(seconds=0.1))
+                world.load(scale.runs // _CLIENTS + 1, in_flight=24, submit=lambda: world.submit(seconds=world.random.uniform(0.5, 1.5)))
             )
         for number in range(scale.faults):
             victim = webs[number % len(webs)]
