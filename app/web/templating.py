@@ -3,13 +3,15 @@
 A page is a dataclass; its template sees it as `page` and the frame around it as `shell`.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, nodes
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
 from app.i18n import DEFAULT, LANGUAGES, translate, translate_plural
@@ -65,10 +67,33 @@ class Shell:
         return {"zh_CN": "zh-CN"}.get(self.language, self.language)
 
 
+class _Environment(Environment):
+    """Calls of `_`, `icon` and `asset` with constants are made when a template is compiled, not on every page."""
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        found = super()._parse(source, name, filename)
+        _Folding(self.globals).visit(found)
+        return found
+
+
+class _Folding(NodeTransformer):
+    def __init__(self, functions: Mapping[str, Any]) -> None:
+        self._functions = functions
+
+    def visit_Call(self, call: nodes.Call) -> nodes.Node:  # noqa: N802 - the visitor's convention
+        self.generic_visit(call)
+        name = call.node.name if isinstance(call.node, nodes.Name) else ""
+        values = [argument.value for argument in call.args if isinstance(argument, nodes.Const)]
+        is_plain = len(values) == len(call.args) and not (call.kwargs or call.dyn_args or call.dyn_kwargs)
+        if name not in ("_", "icon", "asset") or not is_plain:
+            return call
+        return nodes.Const(self._functions[name](*values), lineno=call.lineno)
+
+
 @lru_cache
 def environment(language: str) -> Environment:
     """The environment of one language."""
-    made = Environment(
+    made = _Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -88,6 +113,7 @@ def environment(language: str) -> Environment:
         prose=prose,
         asset=assets.url,
         key_groups=keys.GROUPS,
+        key_sheet=partial(key_sheet, language),
         languages=LANGUAGES,
     )
     return made
@@ -124,6 +150,19 @@ def render(name: str, shell: Shell, page: object, status: int = 200) -> HTMLResp
     """A whole page or a partial."""
     text = template(name, shell.language).render(shell=shell, page=page)
     return HTMLResponse(text, status_code=status, headers=dict(_HEADERS))
+
+
+@lru_cache
+def macro(name: str, macro_name: str, language: str) -> Callable[..., Markup]:
+    """A macro of a template, for pieces that are made one by one."""
+    found: Callable[..., Markup] = getattr(template(name, language).module, macro_name)
+    return found
+
+
+@lru_cache
+def key_sheet(language: str, names: tuple[str, ...]) -> Markup:
+    """The sheet of keys that work on a page: its groups' names in app/web/keys.py."""
+    return render_text("components/keys.html", language, names=names)
 
 
 def render_text(name: str, language: str, **context: Any) -> Markup:

@@ -12,11 +12,13 @@ _CLIENTS = 6
 def kill(world: World, scale: Scale) -> None:
     """Every second victim dies between its commit and its answer; the others at any moment of a request."""
     webs = world.fleet.of("web")
+
+    def submit() -> str:
+        return world.submit(seconds=world.random.uniform(0.5, 1.5))
+
     with contextlib.ExitStack() as stack:
         for _ in range(_CLIENTS):
-            stack.enter_context(
-                world.load(scale.runs // _CLIENTS + 1, in_flight=24, submit=lambda: world.submit(seconds=world.random.uniform(0.5, 1.5)))
-            )
+            stack.enter_context(world.load(scale.runs // _CLIENTS + 1, in_flight=24, submit=submit))
         for number in range(scale.faults):
             victim = webs[number % len(webs)]
             if number % 2:
