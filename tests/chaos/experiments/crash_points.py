@@ -121,7 +121,7 @@ F2 = Experiment(
     name="F2",
     title="crash points",
     body=drive,
-    short=Scale(runs=40, faults=2),
+    short=Scale(runs=40, faults=1),
     full=Scale(runs=500, faults=20, is_full=True),
     plan=Plan(webs=2, workers=1),
     guard="a run that was handed over or claimed is due again",
