@@ -15,7 +15,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
 from app.i18n import DEFAULT, LANGUAGES, translate, translate_plural
-from app.web import assets, keys
+from app.web import assets, keys, navigation
 
 FOLDER = Path(__file__).parent.parent / "templates"
 THEMES = ("light", "dark")
@@ -113,6 +113,7 @@ def environment(language: str) -> Environment:
         prose=prose,
         asset=assets.url,
         key_groups=keys.GROUPS,
+        navigation=navigation,
         key_sheet=partial(key_sheet, language),
         languages=LANGUAGES,
     )

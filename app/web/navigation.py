@@ -1,0 +1,19 @@
+"""What the sidebar and the tabs of settings lead to: one table each, in the order in which it is shown."""
+
+from dataclasses import dataclass
+
+from app.errors import N_
+
+
+@dataclass(frozen=True)
+class Place:
+    """`url` is a pattern with {project} where it is about one; a page is at the place that its shell's `current` names."""
+
+    key: str
+    text: str
+    icon: str
+    url: str
+
+
+PROJECT = (Place("runs", N_("Runs"), "run", "/projects/{project}/runs"),)
+HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)
