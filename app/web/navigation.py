@@ -7,7 +7,7 @@ from app.errors import N_
 
 @dataclass(frozen=True)
 class Place:
-    """`url` is a pattern with {project} where it is about one; a page is at the place that its shell's `current` names."""
+    """`url` is a pattern with {project} where it is about one. A page is where its shell's `current` says."""
 
     key: str
     text: str
