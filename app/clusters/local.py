@@ -102,7 +102,8 @@ class LocalCluster:
             raise ClusterRejected("this machine runs one process for a run; ask for 1 replica")
         try:
             self._write_plan(folder, plan)
-            if folder.holder() == "nobody" and not folder.exists("exit.json") and not folder.exists("started.json"):
+            is_begun = folder.exists("exit.json") or folder.exists("started.json")
+            if not is_begun and folder.holder(patience=0.2) == "nobody":
                 self._fetch(folder, plan)
                 self._spawn(folder, _install_settings() if plan.requirements else {})
         except OSError as error:

@@ -1,10 +1,12 @@
 """The local cluster under kills: at most one process per attempt, nothing lost, nothing foreign touched."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from app.clusters.base import ClusterUnavailable, ProcessPlan
 from app.clusters.local_wrapper import processes
+from app.clusters.local_wrapper.folder import Folder
 from tests.clusters.world import World, is_alive, processes_of, wait_for
 
 SLEEP = 'import time\nprint("ready", flush=True)\ntime.sleep(60)\n'
@@ -48,6 +51,25 @@ def test_processes_that_start_it_together_make_one(world: World) -> None:
     assert [starter.wait(30) for starter in starters] == [0] * 3
     world.wait_line(plan, "ready")
     assert (world.folder(plan).parent / "checkpoint" / "n").read_text() == "x"
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5])
+def test_a_start_waits_for_who_looks_after_the_folder(
+    world: World, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = world.plan(SLEEP)
+    folder = world.folder(plan)
+    folder.mkdir(parents=True)
+    with (folder / "wrapper.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        release = threading.Timer(seconds, fcntl.flock, (lock, fcntl.LOCK_UN))
+        release.start()
+        if seconds > 0.2:  # taken after `start` has looked, and before its wrapper does
+            monkeypatch.setattr(Folder, "holder", lambda *_, **__: "nobody")
+        world.cluster.start(plan)
+        monkeypatch.undo()
+        world.wait_line(plan, "ready")
+        release.join()
 
 
 def test_a_killed_wrapper_is_lost_and_so_is_its_family(any_world: World) -> None:

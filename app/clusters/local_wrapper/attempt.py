@@ -15,6 +15,7 @@ from app.clusters.local_wrapper.supervise import Bounds, Ended, Requests, superv
 
 INSTALL = "BERTH_INSTALL"
 """The environment variable with the settings of package installers, as JSON."""
+_PATIENCE_SECONDS = 1.0
 
 
 def run(path: str, options: str, tell: int) -> None:
@@ -23,7 +24,8 @@ def run(path: str, options: str, tell: int) -> None:
     Writes "+" to `tell` as soon as that is settled.
     """
     folder = Folder(path)
-    with folder.exclusive() as lock:
+    # Who looks after an attempt without a wrapper holds the lock as well, but for a moment only.
+    with folder.exclusive(patience=_PATIENCE_SECONDS) as lock:
         over = lock is None or os.path.exists(folder.tombstone)
         if over or folder.exists("exit.json") or folder.exists("started.json"):
             _settle(tell)

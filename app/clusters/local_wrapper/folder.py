@@ -83,14 +83,20 @@ class Folder:
         finally:
             os.close(handle)
 
-    def holder(self) -> Holder:
-        """Whether a wrapper lives. Does not get in the way of one that starts at this moment."""
+    def holder(self, patience: float = 0.0) -> Holder:
+        """Whether a wrapper lives. Does not get in the way of one that starts at this moment.
+
+        Who looks after an attempt without a wrapper holds the lock for a moment, too; `patience` waits for that.
+        """
         try:
             handle = os.open(self.file("wrapper.lock"), os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return "nobody"
         try:
-            return "nobody" if _try(handle, fcntl.LOCK_SH) else "wrapper"
+            until = time.monotonic() + patience
+            while not (is_free := _try(handle, fcntl.LOCK_SH)) and time.monotonic() < until:
+                time.sleep(0.005)
+            return "nobody" if is_free else "wrapper"
         finally:
             os.close(handle)
 
