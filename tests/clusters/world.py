@@ -71,7 +71,7 @@ class World:
     def plan(self, program: str = "", **changes: Any) -> ProcessPlan:
         """A plan for a Python program, of a run of its own unless named."""
         self.count += 1
-        run_id = changes.setdefault("run_id", f"r-test{self.count:06}")
+        run_id = changes.setdefault("run_id", f"r-{self.mark}{self.count:04}")
         attempt = changes.setdefault("attempt", 1)
         env = {"BERTH_RUN_ID": run_id, "BERTH_ATTEMPT": str(attempt), "BERTH_TOKEN": "secret-of-the-run"}
         plan: dict[str, Any] = {
