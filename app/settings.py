@@ -63,7 +63,7 @@ class ConvergenceSettings(BaseModel):
     leader_seconds: Annotated[float, Field(gt=0)] = 10.0
     resync_seconds: Annotated[float, Field(gt=0)] = 60.0
     redeliver_seconds: Annotated[float, Field(gt=0)] = 10.0
-    worker_processes: Annotated[int, Field(ge=1, le=64)] = 2
+    worker_threads: Annotated[int, Field(ge=1, le=64)] = 4
 
 
 class LocalSettings(BaseModel):

@@ -28,7 +28,7 @@ def main() -> int:
             "host": settings.web.host,
             "port": settings.web.port,
             "web_processes": settings.web.workers,
-            "worker_processes": settings.convergence.worker_processes,
+            "worker_threads": settings.convergence.worker_threads,
             "url_is_given": settings.web.url is not None,
             "url": settings.console_url,
         }

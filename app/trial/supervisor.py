@@ -134,7 +134,7 @@ class Supervisor:
         """From the first process to the last."""
         wake = self.catch_signals()
         logs = self.home / "processes"
-        worker = [*PYTHON, "-m", "app.trial.worker", str(self.settings["worker_processes"])]
+        worker = [*PYTHON, "-m", "app.trial.worker", str(self.settings["worker_threads"])]
         web = [*PYTHON, "-m", "app.trial.web", str(listening.fileno()), str(self.settings["web_processes"])]
         self.children = [
             Child("web", web, logs / "web.log", [listening.fileno()]),

@@ -7,9 +7,10 @@ one of its counters must rise. The exit status is 1 when one of them did not go 
 import argparse
 import signal
 import sys
+import traceback
 
 from tests.chaos.catalogue import EXPERIMENTS
-from tests.chaos.experiment import HEADER, row, run
+from tests.chaos.experiment import HEADER, Experiment, row, run
 from tests.chaos.servers import Servers
 
 
@@ -32,14 +33,22 @@ def main() -> int:
         print(HEADER, flush=True)
         for name in options.names or EXPERIMENTS:
             for guarded in (True, False):
-                result = run(EXPERIMENTS[name], servers, full=not options.short, guarded=guarded)
-                print(row(result), flush=True)
-                for complaint in result.complaints():
-                    failed = True
-                    print(f"     {complaint}", flush=True)
+                failed |= _run_one(EXPERIMENTS[name], servers, full=not options.short, guarded=guarded)
     finally:
         servers.close()
     return 1 if failed else 0
+
+
+def _run_one(experiment: Experiment, servers: Servers, *, full: bool, guarded: bool) -> bool:
+    """Whether it did not go as it must; what breaks one experiment does not keep the others from being made."""
+    try:
+        result = run(experiment, servers, full=full, guarded=guarded)
+    except Exception:
+        traceback.print_exc()
+        print(f"{experiment.name:4} {'in' if guarded else 'OUT':5} could not be finished", flush=True)
+        return True
+    print(row(result), *(f"     {complaint}" for complaint in result.complaints()), sep="\n", flush=True)
+    return bool(result.complaints())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import contextlib
 
 from tests.chaos.experiment import Experiment, Scale
-from tests.chaos.processes import Member
+from tests.chaos.processes import Member, wait_ready
 from tests.chaos.world import Plan, World
 
 _CLIENTS = 6
@@ -26,7 +26,9 @@ def kill(world: World, scale: Scale) -> None:
                 world.wait(lambda victim=victim: not victim.is_alive, 60, "it was not asked")  # type: ignore[misc]
                 world.checker.note_fault()
             else:
+                wait_ready(victim, world.ports[number % len(webs)])  # one that is starting has no request to lose
                 world.wait(lambda: world.ledger.pending > 0, 60, "nobody asks")
+                world.pause(0, 0.1)
                 world.checker.note_fault()
                 victim.kill()
             victim.kill()
