@@ -32,6 +32,7 @@ GROUPS: dict[str, Group] = {
     "service-account": Group("berth.cli.service_accounts", "identities of automation in a project"),
     "admin": Group("berth.cli.admin", "users, the audit log, the way back for a locked-out admin"),
     "config": Group("berth.cli.configuration", "which server, project and token are used, and why"),
+    "completion": Group("berth.cli.completion", "what the Tab key offers, for bash, zsh and fish"),
     "login": Group("berth.cli.login", "sign this terminal in"),
     "logout": Group("berth.cli.login", "forget, and revoke, the token of this terminal"),
     "up": Group("berth.cli.trial", "run Berth on this machine"),
@@ -93,7 +94,7 @@ def _run(arguments: list[str]) -> int:
         print(f"berth {__version__}")
         return Exit.OK
     commands = commands_of(own[0])
-    command, words = _find(own, commands)
+    command, words = find_command(own, commands)
     if command is None:
         return _group_help(own, commands)
     parser = build_parser(command)
@@ -169,7 +170,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
     return own, arguments[end + 1 :] if end < len(arguments) else None
 
 
-def _find(own: list[str], commands: list[Command]) -> tuple[Command | None, int]:
+def find_command(own: list[str], commands: list[Command]) -> tuple[Command | None, int]:
+    """The command that the words begin with, and how many of them are its name."""
     for words in (3, 2, 1):
         for command in commands:
             if command.name.split() == own[:words]:

@@ -191,6 +191,20 @@ def _print_tail(shell: Shell, run_id: str) -> None:
             shell.out.line(coloured(line.text))
 
 
+def _open(shell: Shell) -> int:
+    """The address on stdout; on a terminal, the browser as well."""
+    run = shell.client.runs.get(shell.run_id(shell.options.run))
+    if shell.out.is_json:
+        shell.out.object({"id": run.id, "url": run.url})
+        return Exit.OK
+    shell.out.line(run.url)
+    if shell.out.is_terminal:
+        import webbrowser
+
+        webbrowser.open(run.url)
+    return Exit.OK
+
+
 def _why(shell: Shell) -> int:
     run = shell.client.runs.get(shell.run_id(shell.options.run))
     reason = run.reason
@@ -281,6 +295,7 @@ COMMANDS = (
         "run show", _show, "all about one run", "berth run show @last --json=state,exit_code,metrics", _id, _ONE_FIELDS
     ),
     run_logs.LOGS,
+    Command("run open", _open, "open its page in the browser", "berth run open @last", _id, ("id", "url")),
     Command("run why", _why, "why it waits, or why it ended", "berth run why r-9k2 --json=code,args", _id, _WHY_FIELDS),
     Command(
         "run wait",
