@@ -94,6 +94,7 @@ def _printer(shell: Shell) -> "Callable[[LogLine], None]":
     except re.error as error:
         raise InvalidInput(f"--grep: {error}", hint="It is a regular expression: write \\( for a bracket.") from None
     has_times = bool(getattr(options, "timestamps", False))
+    is_live = bool(getattr(options, "follow", True))  # a log that is printed whole is written in large pieces
 
     def show(line: "LogLine") -> None:
         if wanted is not None and not wanted.search(line.text):
@@ -109,7 +110,7 @@ def _printer(shell: Shell) -> "Callable[[LogLine], None]":
         elif line.stream == "berth":
             text = out.paint(text, "dim")
         stamp = f"{line.at.isoformat(timespec='milliseconds').replace('+00:00', 'Z')} " if has_times and line.at else ""
-        print(stamp + text, flush=True)
+        print(stamp + text, flush=is_live)
 
     return show
 
