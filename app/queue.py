@@ -5,6 +5,8 @@ dispatcher hands due ids to Celery. A message carries an id and means "look at t
 twice, late or never, and nothing but time is lost.
 """
 
+import os
+import socket
 import uuid
 
 from celery import Celery
@@ -24,6 +26,10 @@ _MARK_DUE = text(
     " select pg_notify('berth_due', '') from marked"
 )
 _WAKE_ADMISSION = text("select pg_notify('berth_admission', '')")
+
+
+# What this process is called at the broker, so that app/workers/liveness.py finds it among the clients there.
+CLIENT_NAME = f"berth-{socket.gethostname()}-{os.getpid()}"
 
 
 def mark_due(session: Session, run_id: uuid.UUID) -> None:
@@ -51,6 +57,8 @@ def make_celery() -> Celery:
             "visibility_timeout": 60,
             "unacked_restore_interval": 10,
             "max_retries": 0,
+            "client_name": CLIENT_NAME,
+            "health_check_interval": 3,
         },
         task_serializer="json",
         accept_content=["json"],

@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         return (self.web.url or f"http://localhost:{self.web.port}").rstrip("/")
 
     @property
+    def run_url(self) -> str:
+        """Where runs on this machine reach the web process."""
+        host = "127.0.0.1" if self.web.host in ("", "0.0.0.0", "::") else self.web.host  # noqa: S104 - compared only
+        return f"http://[{host}]:{self.web.port}" if ":" in host else f"http://{host}:{self.web.port}"
+
+    @property
     def is_secure(self) -> bool:
         """Whether browsers take `Secure` cookies from the console: over TLS, and from localhost."""
         url = urlsplit(self.console_url)

@@ -179,8 +179,9 @@ class _Sender:
     """The buffer and the thread that empties it."""
 
     def __init__(self, environment: Mapping[str, str], say: Any) -> None:
-        url = environment["BERTH_URL"].rstrip("/")
-        self._url = f"{url}/api/v1/runs/{environment['BERTH_RUN_ID']}/metrics"
+        self._base = url = environment["BERTH_URL"].rstrip("/")
+        self._base_file = environment.get("BERTH_URL_FILE", "")
+        self._path = f"/api/v1/runs/{environment['BERTH_RUN_ID']}/metrics"
         self._headers = {
             "Authorization": f"Bearer {environment.get('BERTH_TOKEN', '')}",
             "Content-Type": "application/json",
@@ -319,13 +320,15 @@ class _Sender:
         if progress is not None:
             body["progress"] = progress
         data = json.dumps(body, separators=(",", ":")).encode()
-        request = urllib.request.Request(self._url, data, self._headers, method="POST")  # noqa: S310 - from BERTH_URL
+        request = urllib.request.Request(self._base + self._path, data, self._headers, method="POST")  # noqa: S310 - from BERTH_URL
         try:
             with self._opener.open(request, timeout=_TIMEOUT) as answer:
                 answer.read()
         except urllib.error.HTTPError as error:
             return self._refused(error)
         except (OSError, ValueError, urllib.error.URLError) as error:
+            if self._has_moved():
+                return self._send(progress)
             self._say("unreachable", f"the server does not answer, points wait in memory: {error}")
             return False
         except Exception as error:  # such as http.client.HTTPException: a broken answer
@@ -333,6 +336,17 @@ class _Sender:
             return False
         self._batch = []
         self._size = BATCH
+        return True
+
+    def _has_moved(self) -> bool:
+        """Whether Berth has another address now; a run may outlive the one that started it."""
+        try:
+            found = Path(self._base_file).read_text(encoding="utf-8").strip().rstrip("/") if self._base_file else ""
+        except (OSError, ValueError):
+            return False
+        if not found.startswith(("http://", "https://")) or found == self._base:
+            return False
+        self._base = found
         return True
 
     def _refused(self, error: urllib.error.HTTPError) -> bool:

@@ -129,7 +129,7 @@ def allowed_hosts(settings: Settings) -> frozenset[bytes]:
     """Host names this installation answers to, any port: that of its URL; on a trial also this machine's own."""
     hosts = {(urlsplit(settings.console_url).hostname or "").encode()}
     if settings.trial:
-        hosts |= {b"localhost", b"127.0.0.1", b"[::1]", b"::1"}
+        hosts |= {b"localhost", b"127.0.0.1", b"[::1]", b"::1", (urlsplit(settings.run_url).hostname or "").encode()}
     return frozenset(hosts)
 
 

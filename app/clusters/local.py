@@ -59,8 +59,9 @@ class LocalCluster:
     name = "local"
 
     def __init__(
-        self, home: Path, settings: LocalSettings, limits: LimitSettings, fetch_snapshot: FetchSnapshot
+        self, home: Path, settings: LocalSettings, limits: LimitSettings, fetch_snapshot: FetchSnapshot, url: str = ""
     ) -> None:
+        """`url`: where runs reach Berth, told to those that began before it changed."""
         self._home = home.resolve()
         self._local = self._home / "local"
         self._settings = settings
@@ -72,6 +73,7 @@ class LocalCluster:
         self._pruned_at = float("-inf")
         for name in ("runs", "ended", "hints"):
             (self._local / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        local_files.write_address(self._local, url)
 
     def facts(self) -> dict[str, Any]:
         capacity = self.capacity()
@@ -89,7 +91,7 @@ class LocalCluster:
         return local_facts.read_capacity(self._settings)
 
     def start(self, plan: ProcessPlan) -> dict[str, Any]:
-        """A plan that differs only in the run's token is the same plan; the first one stays in force.
+        """A plan that differs only in what Berth adds, such as its address, is the same; the first stays in force.
 
         It may be repeated whenever a status says "starting": where the wrapper was killed before the program
         began, this starts it after all.
@@ -215,9 +217,10 @@ class LocalCluster:
             Path(folder.file("plan.json")).hardlink_to(draft)
         except FileExistsError:
             there = folder.read("plan.json") or {}
-            if _without_token(there) != _without_token(asdict(plan)):
-                raise ClusterRejected(
-                    f"attempt {plan.attempt} of {plan.run_id} exists here with another plan"
+            if _what_runs(there) != _what_runs(asdict(plan)):
+                # Not a refusal: what is there may be alive, and must not be shown as ended.
+                raise ClusterUnavailable(
+                    f"attempt {plan.attempt} of {plan.run_id} exists here with another plan", retry_after=60.0
                 ) from None
         finally:
             draft.unlink(missing_ok=True)
@@ -386,9 +389,10 @@ def _install_settings() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)}
 
 
-def _without_token(plan: dict[str, Any]) -> dict[str, Any]:
-    env = {key: value for key, value in plan.get("env", {}).items() if key != "BERTH_TOKEN"}
-    return {**plan, "env": env}
+def _what_runs(plan: dict[str, Any]) -> dict[str, Any]:
+    """What the run itself asked for, without what Berth's settings and version add."""
+    env = {key: value for key, value in plan.get("env", {}).items() if not key.startswith("BERTH_")}
+    return {**plan, "env": env, "log_bytes": None}
 
 
 def _ended_replica(end: dict[str, Any]) -> ReplicaStatus:

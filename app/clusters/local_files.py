@@ -49,6 +49,15 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def write_address(local: Path, url: str) -> None:
+    """Says where Berth is now, in a file that runs may read: they outlive the process that started them."""
+    folder = local / "address"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    draft = folder / f".url.{os.getpid()}"
+    draft.write_text(url)
+    draft.replace(folder / "url")
+
+
 def prune(local: Path) -> None:
     """Removes tombstones so old that nobody can still be about to start what they stand for, and environments
     that no run uses and none has asked for in 30 days."""

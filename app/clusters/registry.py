@@ -12,5 +12,5 @@ def build_cluster(row: ClusterRow, settings: Settings, fetch_snapshot: FetchSnap
     Raises LookupError for a kind that this version does not know.
     """
     if row.kind == "local":
-        return LocalCluster(settings.home, settings.local, settings.limits, fetch_snapshot)
+        return LocalCluster(settings.home, settings.local, settings.limits, fetch_snapshot, settings.run_url)
     raise LookupError(f"there is no kind of cluster called {row.kind!r}")

@@ -203,7 +203,7 @@ def _plan(run: Row[Any], attempt: int) -> ProcessPlan:
         "BERTH_ATTEMPT": str(attempt),
         "BERTH_REPLICAS": str(spec.replicas),
         "BERTH_PARAMETERS": json.dumps(spec.parameters),
-        "BERTH_URL": f"http://127.0.0.1:{settings.web.port}",
+        "BERTH_URL": settings.run_url,
         "BERTH_TOKEN": run_token(run.public_id, attempt),
     }
     return ProcessPlan(

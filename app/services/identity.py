@@ -135,7 +135,7 @@ def find_project(session: Session, identity: Identity, name: str) -> ProjectRef 
     """The project by that name if the actor may see it. Costs a statement for platform admins only."""
     found = identity.projects.get(name)
     if found is None and identity.actor.is_admin and identity.actor.scope != Scope.RUN and len(name) <= 64:
-        row = _one(session, "select id, name from project where name = %s", name.replace("\0", ""))
+        row = _one(session, "select id, name from project where name = %s", name.replace("\0", "/"))
         found = ProjectRef(*row) if row else None
     if found is None or identity.actor.role_in(found.id) is None:
         return None
@@ -144,7 +144,7 @@ def find_project(session: Session, identity: Identity, name: str) -> ProjectRef 
 
 def get_project(session: Session, actor: Actor, name: str) -> ProjectRef:
     """A project named in a body, if the actor may see it. Raises NotFound."""
-    row = _one(session, "select id, name from project where name = %s", name.replace("\0", "")[:64])
+    row = _one(session, "select id, name from project where name = %s", name.replace("\0", "/")[:64])
     if row is None or actor.role_in(row[0]) is None:
         raise NotFound
     return ProjectRef(*row)

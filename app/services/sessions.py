@@ -62,7 +62,7 @@ def log_in(name: str, password: str, *, address: str, agent: str, replaces: str 
     with db.read_session() as session:
         found = session.execute(
             select(User.id, User.name, User.password_hash).where(
-                User.name == name.replace("\0", ""), User.kind == "person", User.disabled_at.is_(None)
+                User.name == name.replace("\0", "/"), User.kind == "person", User.disabled_at.is_(None)
             )
         ).first()
     if not passwords.verify(password, found.password_hash if found else None) or found is None:

@@ -32,7 +32,7 @@ def size(number: int) -> str:
     """Bytes in binary units with three figures at most: "97.8 MiB"."""
     value, unit = float(number), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        if value < 1000:
+        if value < 999.5:  # what would be shown as 1000
             break
         value, unit = value / 1024, larger
     return f"{number} B" if unit == "B" else f"{value:.3g} {unit}"
@@ -51,7 +51,7 @@ def figure(value: float | None) -> str:
         return "NaN" if value != value else "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value):,}"
-    return f"{value:.5g}"
+    return f"{value:,.0f}" if 99_999.5 <= abs(value) < 1e6 else f"{value:.5g}"
 
 
 def moment(at: datetime.datetime, now: datetime.datetime, zone: datetime.tzinfo) -> str:

@@ -20,4 +20,4 @@ def cluster_of(pool: str) -> Cluster:
 def local_cluster() -> Cluster:
     """This machine, for this process."""
     settings = get_settings()
-    return LocalCluster(settings.home, settings.local, settings.limits, open_snapshot)
+    return LocalCluster(settings.home, settings.local, settings.limits, open_snapshot, settings.run_url)

@@ -13,28 +13,25 @@ import structlog
 from celery.signals import worker_ready
 from celery.worker import state
 
-from app.queue import celery
+from app.queue import CLIENT_NAME
 from app.settings import get_settings
 
 log = structlog.get_logger(__name__)
 
-_PERIOD_SECONDS = 1.0
-_STRIKES = 4
+_PERIOD_SECONDS = 2.0
+_STRIKES = 3
 _EXIT_CODE = 70
 
 
 class Hearing:
-    """Whether messages are received, judged by what can be seen from outside: they wait, nobody is busy, none comes."""
+    """Whether messages are waited for, judged by what the broker sees: nobody is busy, and yet none is asked for."""
 
     def __init__(self) -> None:
-        self._received = -1
         self._strikes = 0
 
-    def is_lost(self, waiting: int, received: int, busy: int) -> bool:
-        """To be asked again and again; True once it has been so four times in a row."""
-        is_deaf = waiting > 0 and busy == 0 and received == self._received
-        self._strikes = self._strikes + 1 if is_deaf else 0
-        self._received = received
+    def is_lost(self, listens: bool, busy: int) -> bool:
+        """To be asked again and again; True once it has been so for three times in a row."""
+        self._strikes = 0 if listens or busy else self._strikes + 1
         return self._strikes >= _STRIKES
 
 
@@ -48,10 +45,15 @@ def _listen() -> None:
     hearing = Hearing()
     while True:
         time.sleep(_PERIOD_SECONDS)
-        try:
-            waiting = int(client.llen(celery.conf.task_default_queue))
-        except redis.RedisError:
-            waiting = 0  # the consumer sees that too, and connects again by itself
-        if hearing.is_lost(waiting, sum(state.total_count.values()), len(state.active_requests)):
-            log.critical("messages wait and none is received; ending, to be started again", waiting=waiting)
+        if hearing.is_lost(_listens(client), len(state.active_requests)):
+            log.critical("this worker asks the broker for no messages; ending, to be started again")
             os._exit(_EXIT_CODE)
+
+
+def _listens(client: "redis.Redis") -> bool:
+    """Whether a connection of this process waits for messages; True while the broker does not tell, which the
+    consumer sees as well and mends by itself."""
+    try:
+        return any(one["name"] == CLIENT_NAME and one["cmd"] == "brpop" for one in client.client_list())
+    except redis.RedisError:
+        return True

@@ -30,11 +30,11 @@ def _login(shell: Shell) -> int:
     options = shell.options
     settings = config.resolve(options.url or options.server, None, None, options.context)
     server = settings.server.value
+    token = _piped(wait=options.with_token)
     if options.with_token:
-        token = sys.stdin.readline().strip()
         if not token:
             raise InvalidInput("stdin has no token", hint="`berth login --with-token < token.txt`")
-    else:
+    elif not token:
         token = _through_browser(shell, Client(server))
     with Client(server, token) as client:
         session = client.session.get().raw
@@ -56,6 +56,19 @@ def _login(shell: Shell) -> int:
     return Exit.OK
 
 
+def _piped(*, wait: bool) -> str:
+    """The first line of standard input, where somebody gives one; without `wait`, within half a second."""
+    if not wait:
+        import select
+
+        try:
+            if sys.stdin.isatty() or not select.select([sys.stdin], [], [], 0.5)[0]:
+                return ""
+        except (OSError, ValueError):  # closed, or nothing that can be waited for
+            return ""
+    return sys.stdin.readline().strip()
+
+
 def _through_browser(shell: Shell, client: "Client") -> str:
     with client:
         login = client.terminal_logins.start(platform.node()[:200] or None)
@@ -71,6 +84,8 @@ def _through_browser(shell: Shell, client: "Client") -> str:
             try:
                 answer = client.terminal_logins.poll(login.device_code).raw
             except BerthError as problem:
+                if problem.code == "LINK_NOT_VALID":
+                    break
                 if problem.status != 429:
                     raise
                 pause = min(pause * 2, 30.0)

@@ -70,7 +70,7 @@ TABLE = {
     "GET /runs/{run}/logs": "                              401 404 404 404 200 200 200 200 200 200",
     "GET /runs/{run}/outputs": "                           401 404 404 404 200 200 200 200 200 200",
     "GET /runs/{run}/outputs/{path:path}": "               401 404 404 404 404 404 404 404 404 404",
-    "HEAD /projects/{project}/snapshots/{digest}": "       401 404 404 404 403 403 404 404 404 404",
+    "GET /projects/{project}/snapshots/{digest}": "        401 404 404 404 403 403 404 404 404 404",
     "PUT /projects/{project}/snapshots/{digest}": "        401 404 404 404 403 403 415 415 415 415",
 }
 

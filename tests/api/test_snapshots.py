@@ -57,10 +57,12 @@ def test_a_snapshot_is_stored_once(world: World) -> None:
     data = packed(("train.py", b"print(1)"), ("src/a.py", b"x = 1"))
     digest = hashlib.sha256(data).hexdigest()
     assert head(world, digest) == 404
+    assert world.as_("editor").get(f"/projects/ours/snapshots/{digest}").status_code == 404
     answer = upload(world, data)
     assert answer.status_code == 201, answer.text
     assert answer.json() == {"digest": digest, "bytes": len(data), "files": 2}
     assert head(world, digest) == 200
+    assert world.as_("editor").get(f"/projects/ours/snapshots/{digest}").json() == answer.json()
     assert upload(world, data).status_code == 200
     assert b"".join(open_snapshot(str(world.ours.id), digest)) == data
     with db.read_session() as session:

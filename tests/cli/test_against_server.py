@@ -417,6 +417,8 @@ def test_login_with_a_token_from_stdin(world: World) -> None:
     world.cli("project", "use", "vision", env=environment)
     names = [row["name"] for row in world.cli.json("config", "ls", "--json", env=environment)]
     assert names == [world.web.url.removeprefix("http://")]
+    piped = world.cli("login", world.web.url, stdin=world.tokens["viewer"] + "\n", env=environment)
+    assert "as vera" in piped.stderr
 
 
 def test_projects_members_tokens_and_accounts(world: World) -> None:

@@ -129,3 +129,24 @@ def test_environments_that_nobody_asked_for_in_a_month_are_removed(world: World)
     left = {path.name for path in venvs.iterdir() if path.is_dir()}
     assert len(left) == 2, "the one in use and the young one"
     assert "young" in left
+
+
+def test_a_wheel_of_the_snapshot_is_not_a_name_of_the_index(world: World) -> None:
+    """Also where it is written like one, without "./": other snapshots and projects have others by that name."""
+    for project, text in (("p", "one"), ("p", "two"), ("q", "three")):
+        files: dict[str, str | bytes] = {"requirements.txt": f"{NAME}\n", NAME: make_wheel(text)}
+        files["main.py"] = "import hello\nprint(hello.TEXT)\n"
+        plan = world.plan(
+            snapshot_digest=world.upload(files), snapshot_project=project, requirements="requirements.txt"
+        )
+        assert world.run(plan).exit_code == 0, world.text(plan)
+        assert world.log(plan)[-1] == ("o", text)
+
+
+def test_an_environment_belongs_to_one_project(world: World) -> None:
+    files: dict[str, str | bytes] = {"requirements.txt": "", "main.py": "import sys\nprint(sys.prefix)"}
+    digest = world.upload(files)
+    for project in ("p", "q"):
+        plan = world.plan(snapshot_digest=digest, snapshot_project=project, requirements="requirements.txt")
+        assert world.run(plan).exit_code == 0, world.text(plan)
+    assert len(list((world.home / "local" / "venvs").glob("*/berth-ready"))) == 2

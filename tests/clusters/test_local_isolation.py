@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.clusters import local_files
 from app.clusters.local_wrapper import sandbox
 from tests.clusters.world import World, is_alive
 
@@ -201,3 +202,14 @@ def test_a_nul_cannot_become_an_argument_of_the_sandbox(any_world: World) -> Non
     assert replica.cause == "start_failed"
     plan = any_world.plan(command=["python", "-c", "a\0b"])
     assert any_world.run(plan).cause == "start_failed"
+
+
+def test_a_run_sees_where_berth_is_after_it_has_moved(any_world: World) -> None:
+    program = 'import os, time\nprint("begun", flush=True)\n'
+    program += 'while not (url := open(os.environ["BERTH_URL_FILE"]).read()):\n    time.sleep(0.05)\nprint(url)'
+    plan = any_world.plan(program)
+    any_world.cluster.start(plan)
+    any_world.wait_line(plan, "begun")
+    local_files.write_address(any_world.home / "local", "http://127.0.0.1:8811")
+    assert any_world.wait_end(plan).exit_code == 0, any_world.text(plan)
+    assert any_world.log(plan)[-1] == ("o", "http://127.0.0.1:8811")

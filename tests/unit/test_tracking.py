@@ -246,6 +246,17 @@ def test_what_the_environment_says(server: Server, tmp_path: Path, quick: None) 
     assert Run(environment(server, BERTH_PARAMETERS="{")).parameters == {}
 
 
+def test_it_follows_berth_to_another_address(server: Server, tmp_path: Path, quick: None) -> None:
+    address = tmp_path / "url"
+    address.write_text("")
+    run = Run(environment(None, BERTH_URL="http://127.0.0.1:9", BERTH_URL_FILE=str(address)))
+    run.log({"loss": 1.0}, step=1)
+    assert not run.flush(0.3)
+    address.write_text(f"{server.url}/\n")
+    assert run.flush(10)
+    assert len(server.points) == 1
+
+
 def run_program(server: Server, program: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **environment(server), "http_proxy": "http://127.0.0.1:9"}
     return subprocess.run(

@@ -32,13 +32,14 @@ _BODY = {
 }
 
 
-@router.head("/projects/{project}/snapshots/{digest}")
+@router.get("/projects/{project}/snapshots/{digest}", response_model=SnapshotRead)
 @allowed(Action.RUN_WRITE)
-def has_snapshot(project: ProjectDep, digest: DigestPath) -> Response:
-    """Ask whether the project has the archive, so that it need not be sent: 200 or 404."""
-    if snapshots.find_snapshot(project.id, snapshots.read_digest(digest)) is None:
+def read_snapshot(project: ProjectDep, digest: DigestPath) -> Response:
+    """What the project has of the archive; HEAD is enough to ask whether it need not be sent."""
+    found = snapshots.find_snapshot(project.id, snapshots.read_digest(digest))
+    if found is None:
         raise NotFound
-    return Response(b"", 200, {"etag": wire.etag(digest), "cache-control": "no-store"})
+    return wire.json_response(found._asdict(), 200, {"etag": wire.etag(digest), "cache-control": "no-store"})
 
 
 @router.put(

@@ -150,7 +150,8 @@ class _Attempt:
         env |= {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"} | plan["env"]
         env["PYTHONPATH"] = ":".join(p for p in (env.get("PYTHONPATH"), options["sdk"]) if p)
         env |= {"BERTH_OUTPUT": folder.file("output"), "BERTH_CHECKPOINT": f"{run}/checkpoint"}
-        env["BERTH_REPLICA"] = "0"
+        address = f"{options['local']}/address"
+        env |= {"BERTH_REPLICA": "0", "BERTH_URL_FILE": f"{address}/url"}
         work = folder.file("work")
         try:
             sandbox.find_program(python, "", "/")
@@ -161,7 +162,7 @@ class _Attempt:
             home=options["home"],
             attempt=folder.path,
             writable=[work, folder.file("output"), folder.file("home"), f"{run}/checkpoint"],
-            readable=[path for path in (folder.file("bin"), environment, options["sdk"]) if path],
+            readable=[path for path in (folder.file("bin"), environment, options["sdk"], address) if path],
             interpreter=options["python"] if environment else python,
         )
         return Launch(

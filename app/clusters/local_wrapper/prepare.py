@@ -19,6 +19,7 @@ from app.clusters.local_wrapper.folder import FOLDERS, Folder
 from app.clusters.local_wrapper.supervise import Bounds, Ended, Requests, supervise
 
 _SECONDS = 1800.0  # that making an environment may take
+_ARCHIVES = (".whl", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*([<>=!~;].*)?")
 
 
@@ -100,13 +101,19 @@ def _read_requirements(work: str, name: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def _is_plain(line: str) -> bool:
+    """Whether it names a package of the index: no path, no address, no archive that lies in the snapshot."""
+    return bool(_PLAIN.fullmatch(line)) and not re.split(r"[\s<>=!~;\[]", line)[0].lower().endswith(_ARCHIVES)
+
+
 def _key(requirements: str, plan: dict[str, Any], python: str) -> str:
-    """Files that refer to more than names of packages mean something else in each snapshot."""
+    """An environment belongs to one project, whose code made it. Files that refer to more than names of packages
+    mean something else in each snapshot."""
     import hashlib
 
-    parts = [requirements, os.path.realpath(python)]
-    if not all(_PLAIN.fullmatch(line) for line in requirements.splitlines()):
-        parts += [plan["snapshot_project"] or "", plan["snapshot_digest"] or ""]
+    parts = [requirements, os.path.realpath(python), plan["snapshot_project"] or ""]
+    if not all(_is_plain(line) for line in requirements.splitlines()):
+        parts.append(plan["snapshot_digest"] or "")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

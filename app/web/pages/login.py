@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
@@ -66,7 +67,7 @@ def sign_in(
         )
     except (WrongPassword, TooManyTries) as problem:
         page = LoginPage(safe_next(next), name, translate(language, problem.title), translate(language, problem.detail))
-        return _show(Shell(language, theme, "", f"/login?next={safe_next(next)}"), page, problem.status)
+        return _show(Shell(language, theme, "", f"/login?next={quote(safe_next(next))}"), page, problem.status)
     return signed_in(made, safe_next(next))
 
 

@@ -39,7 +39,15 @@ def test_spans(seconds: float | None, english: str, chinese: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 B"), (999, "999 B"), (1000, "0.977 KiB"), (102_550_000, "97.8 MiB"), (2**40, "1 TiB")]
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "0.977 KiB"),
+        (1_023_693, "0.976 MiB"),
+        (102_550_000, "97.8 MiB"),
+        (2**40, "1 TiB"),
+    ],
 )
 def test_sizes(number: int, text: str) -> None:
     assert formats.size(number) == text
@@ -47,7 +55,15 @@ def test_sizes(number: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (float("nan"), "NaN"), (float("-inf"), "−∞"), (31.0, "31"), (0.71836, "0.71836"), (1e-9, "1e-09")],
+    [
+        (None, "–"),
+        (float("nan"), "NaN"),
+        (float("-inf"), "−∞"),
+        (31.0, "31"),
+        (0.71836, "0.71836"),
+        (1e-9, "1e-09"),
+        (99999.7, "100,000"),
+    ],
 )
 def test_figures(value: float | None, text: str) -> None:
     assert formats.figure(value) == text
