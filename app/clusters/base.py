@@ -116,8 +116,8 @@ class Cluster(Protocol):
     def start(self, plan: ProcessPlan) -> dict[str, Any]:
         """Starts the attempt, or adopts it where it was started before; returns an opaque handle.
 
-        Raises ClusterRejected when an object by that name exists and is not ours or has another spec,
-        or when its files cannot be made; ClusterUnavailable when it should be tried again.
+        Raises ClusterRejected when it can never start, such as one that was removed before; ClusterUnavailable when
+        it should be tried again, and for an object by that name with another spec, which may be alive.
         """
 
     def stop(self, run_id: str, attempt: int, grace_seconds: int) -> None:

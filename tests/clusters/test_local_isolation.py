@@ -94,6 +94,7 @@ def test_the_environment_is_clean_and_complete(any_world: World, monkeypatch: py
         "BERTH_OUTPUT": str(folder / "output"),
         "BERTH_CHECKPOINT": str(folder.parent / "checkpoint"),
         "BERTH_REPLICA": "0",
+        "BERTH_URL_FILE": f"{any_world.home}/local/address/url",
     }
 
 
