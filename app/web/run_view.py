@@ -260,7 +260,7 @@ def _ended(view: View, row: Any, url: str, error_line: int | None) -> Ended | No
         reasons.sentence(view.language, code, row.reason) or statuses.word(view.language, row.state),
         reasons.fix(view.language, code),
         row.first_error or "" if is_failed else "",
-        log_url if is_failed else "",
+        log_url if is_failed and code != "START_FAILED" else "",  # it has no log: nothing ran
         reasons.title(view.language, code),
         f"/problems/{quote(code)}",
     )
