@@ -3,6 +3,7 @@
 A value leaves this module in one way only: `resolve`, for the start of a run that asks for it by name.
 """
 
+import re
 import uuid
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -29,6 +30,8 @@ MAX_DESCRIPTION = 200
 MAX_SECRETS = 500
 NAME_RULE = N_("must be 1 to 63 letters, digits, dots, dashes and underscores, and begin with a letter or a digit")
 _BATCH = 100
+# Control characters, surrogates, and the marks that change the direction of the text around them.
+_NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]")
 
 
 class Reencrypted(NamedTuple):
@@ -180,9 +183,9 @@ def _check(name: str, value: str | None, description: str | None) -> None:
             errors.append(FieldError("/value", N_("must have at most {limit} bytes"), slots={"limit": MAX_VALUE_BYTES}))
         elif any("\ud800" <= letter <= "\udfff" for letter in value):
             errors.append(FieldError("/value", N_("is not valid text")))
-    if description is not None and (len(description) > MAX_DESCRIPTION or not description.isprintable()):
+    if description is not None and (len(description) > MAX_DESCRIPTION or _NOT_IN_A_LINE.search(description)):
         errors.append(
-            FieldError("/description", N_("must be one line of at most {limit}"), slots={"limit": MAX_DESCRIPTION})
+            FieldError("/description", N_("must be one line of at most {limit} characters"), slots={"limit": MAX_DESCRIPTION})
         )
     if errors:
         raise Invalid(errors)
