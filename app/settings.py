@@ -86,7 +86,9 @@ class ObjectSettings(BaseModel):
 class Settings(BaseSettings):
     """All settings. `trial` is one machine with generated secrets; without it, secrets must be given."""
 
-    model_config = SettingsConfigDict(env_prefix="BERTH_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BERTH_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(default_factory=default_home)
     trial: bool = True

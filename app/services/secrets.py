@@ -185,15 +185,15 @@ def _check(name: str, value: str | None, description: str | None) -> None:
             errors.append(FieldError("/value", N_("is not valid text")))
     if description is not None and (len(description) > MAX_DESCRIPTION or _NOT_IN_A_LINE.search(description)):
         errors.append(
-            FieldError("/description", N_("must be one line of at most {limit} characters"), slots={"limit": MAX_DESCRIPTION})
+            FieldError(
+                "/description", N_("must be one line of at most {limit} characters"), slots={"limit": MAX_DESCRIPTION}
+            )
         )
     if errors:
         raise Invalid(errors)
 
 
-def _insert(
-    session: Session, actor: Actor, project_id: uuid.UUID, name: str, value: str, description: str
-) -> bool:
+def _insert(session: Session, actor: Actor, project_id: uuid.UUID, name: str, value: str, description: str) -> bool:
     count = session.scalar(select(func.count()).select_from(Secret).where(Secret.project_id == project_id)) or 0
     if count >= MAX_SECRETS:
         raise TooManySecrets(limit=MAX_SECRETS)

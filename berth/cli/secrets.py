@@ -102,8 +102,8 @@ COMMANDS = (
         "  berth secret set ssh-key --from-file ~/.ssh/id_ed25519",
         _set_arguments,
         _FIELDS,
-        description="Adds a secret, or replaces its value. The value is typed, or comes from stdin or a file, never from\n"
-        "the command line, which other users of a machine can read. It is not shown again.",
+        description="Adds a secret, or replaces its value. The value is typed, or comes from stdin or a file, never\n"
+        "from the command line, which other users of a machine can read. It is not shown again.",
     ),
     Command("secret rm", _rm, "forget one for good", "berth secret rm HF_TOKEN", _rm_arguments),
 )

@@ -158,7 +158,9 @@ def test_values_are_opened_for_their_own_project_only_and_use_is_recorded(world:
     assert [run["name"].startswith("run") for run in item["last_runs"]] == [True]
     assert world.as_("viewer").get("/projects/ours/secrets/B").json()["last_runs"] == []
     with db.unit_of_work() as session:
-        session.execute(text("update secret s set ciphertext = o.ciphertext from secret o where s.name='A' and o.name='B'"))
+        session.execute(
+            text("update secret s set ciphertext = o.ciphertext from secret o where s.name='A' and o.name='B'")
+        )
     assert resolve(world.ours, "A").missing == {"A": "what is stored of it is damaged"}
 
 

@@ -131,7 +131,7 @@ def test_however_it_is_cut_a_value_is_masked(data: Any, tmp_path_factory: pytest
     """Also in lines beyond what one record holds, and wherever a read ends."""
     before = data.draw(st.sampled_from([0, 10, MAX_TEXT - 20, MAX_TEXT - 3, MAX_TEXT, MAX_TEXT + 5, 2 * MAX_TEXT - 7]))
     text = b"." * before + TOKEN.encode() + b"," * data.draw(st.integers(0, 50)) + TOKEN.encode() + b"end"
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)) + [before + 5])
+    cuts = sorted([*data.draw(st.lists(st.integers(0, len(text)), max_size=4)), before + 5])
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     log = written(tmp_path_factory.getbasetemp(), pieces, [TOKEN.encode()])
     assert TOKEN.encode() not in log

@@ -75,7 +75,7 @@ def test_the_form_says_what_is_wrong_and_forgets_the_value(
 def test_viewers_see_names_and_change_nothing(console: Console) -> None:
     page = console.get(URL, "bob")
     assert "HF_TOKEN" in page.text
-    assert "<form class=\"stack\" method=\"post\"" not in page.text
+    assert '<form class="stack" method="post"' not in page.text
     assert console.get(f"{URL}/HF_TOKEN", "bob").status_code == 200
     assert add(console, user="bob").status_code == 403
     assert console.post(f"{URL}/HF_TOKEN", {"value": VALUE}, "bob").status_code == 403

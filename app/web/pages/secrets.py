@@ -96,7 +96,7 @@ class SecretPage:
     def example(self) -> str:
         """How a spec asks for it."""
         name = self.secret.name
-        return f"secrets:\n  - {{name: {name}, env: {self.variable}}}\n  - {{name: {name}, file: {name}}}"
+        return f"secrets:\n  - name: {name}\n    env: {self.variable}\n  - name: {name}\n    file: {name}"
 
 
 @router.get("/projects/{project}/settings/secrets")
@@ -166,9 +166,7 @@ def replace(
             check_form(request, visitor, csrf)
             require(visitor.actor, Action.SECRET_WRITE, found.id)
             repository.get_secret(visitor.session, found.id, secret)
-            secrets.set_secret(
-                visitor.session, visitor.actor, found.id, secret, _lines(value) or None, description
-            )
+            secrets.set_secret(visitor.session, visitor.actor, found.id, secret, _lines(value) or None, description)
     except Invalid as problem:
         with visit(request) as visitor:
             shell, made = _one(visitor, project, secret)
