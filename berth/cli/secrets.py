@@ -97,9 +97,7 @@ COMMANDS = (
         "secret set",
         _set,
         "add one, or replace its value",
-        "berth secret set HF_TOKEN          # asks for the value, unseen\n"
-        "  berth secret set HF_TOKEN < token.txt\n"
-        "  berth secret set ssh-key --from-file ~/.ssh/id_ed25519",
+        "berth secret set ssh-key --from-file ~/.ssh/id_ed25519",
         _set_arguments,
         _FIELDS,
         description="Adds a secret, or replaces its value. The value is typed, or comes from stdin or a file, never\n"
