@@ -33,7 +33,9 @@ def _name(parser: argparse.ArgumentParser) -> None:
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
     _name(parser)
-    parser.add_argument("--from-file", metavar="FILE", help="the value is what this file holds, to the last byte")
+    parser.add_argument(
+        "--from-file", metavar="FILE", help="the value is what this file (- is stdin) holds, to the last byte"
+    )
     parser.add_argument("--description", metavar="TEXT", help="what people see in lists")
     parser.add_argument("--keep-value", action="store_true", help="change the description only")
 
@@ -51,9 +53,9 @@ def _set(shell: Shell) -> int:
 def _read(name: str, path: str | None) -> str:
     """The value: of a file; or typed, unseen; or from a pipe, without the newline that `echo` puts behind it."""
     try:
-        if path is not None and path != "-":
-            return _checked(Path(path).read_bytes())
-        if path is None and sys.stdin.isatty():
+        if path is not None:
+            return _checked(sys.stdin.buffer.read(_LONGEST + 3) if path == "-" else Path(path).read_bytes())
+        if sys.stdin.isatty():
             from getpass import getpass
 
             value = getpass(f"value of {name}: ")
