@@ -5,6 +5,7 @@ start (`secrets.json`) is read here, so that a trial needs no settings and a rea
 files. Nested groups are set as `BERTH_WEB__PORT`.
 """
 
+import base64
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -85,11 +86,14 @@ class ObjectSettings(BaseModel):
 class Settings(BaseSettings):
     """All settings. `trial` is one machine with generated secrets; without it, secrets must be given."""
 
-    model_config = SettingsConfigDict(env_prefix="BERTH_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="BERTH_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(default_factory=default_home)
     trial: bool = True
     secret_key: SecretStr | None = None
+    encryption_keys: SecretStr | None = None
     crash_at: str = ""  # a named crash point, for the fault experiments only
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
@@ -104,6 +108,7 @@ class Settings(BaseSettings):
         if not self.trial:
             given = {
                 "BERTH_SECRET_KEY": self.secret_key,
+                "BERTH_ENCRYPTION_KEYS": self.encryption_keys,
                 "BERTH_DATABASE__URL": self.database.url,
                 "BERTH_REDIS__URL": self.redis.url,
                 "BERTH_WEB__URL": self.web.url,
@@ -113,6 +118,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"outside trial mode these must be set: {', '.join(missing)}")
         if self.secret_key is not None and len(self.secret_key.get_secret_value()) < 32:
             raise ValueError("BERTH_SECRET_KEY must have at least 32 characters")
+        if self.encryption_keys is not None:
+            read_keys(self.encryption_keys.get_secret_value())
         return self
 
     @property
@@ -154,6 +161,29 @@ class Settings(BaseSettings):
         if self.secret_key is not None:
             return self.secret_key.get_secret_value().encode()
         return generated_secret(self.home, "signing_key").encode()
+
+    def load_encryption_keys(self) -> list[bytes]:
+        """What project secrets are encrypted with, newest first; each has 32 bytes.
+
+        Those of a trial are read from its home each time, so that a key that was added counts at once.
+        """
+        if self.encryption_keys is not None:
+            return read_keys(self.encryption_keys.get_secret_value())
+        return read_keys(generated_secret(self.home, "encryption_keys"))
+
+
+def read_keys(text: str) -> list[bytes]:
+    """Keys of 32 bytes in base64url, by commas. Raises ValueError, which never says what stands there."""
+    keys = []
+    for number, part in enumerate((part.strip() for part in text.split(",")), 1):
+        try:
+            key = base64.b64decode(part.rstrip("=") + "=" * (-len(part.rstrip("=")) % 4), altchars=b"-_", validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != 32:
+            raise ValueError(f"BERTH_ENCRYPTION_KEYS: key {number} is not 32 bytes in base64url")
+        keys.append(key)
+    return keys
 
 
 @lru_cache

@@ -1,4 +1,5 @@
-"""Who is who: the session, users, tokens, projects with their members and service accounts, and the audit log."""
+"""Who is who: the session, users, tokens, projects with their members, service accounts and secrets, and the
+audit log."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,30 @@ class ServiceAccounts(_Noun):
 
     def revoke_token(self, name: str, token_id: str, project: str | None = None) -> None:
         self._client.call("DELETE", self._path(project, name, "tokens", token_id))
+
+
+class Secrets(_Noun):
+    """`client.secrets`: values that a project's runs are given. They can be written and never read back."""
+
+    def _path(self, project: str | None, *parts: str) -> str:
+        return self._client.path("projects", project or self._client.project, "secrets", *parts)
+
+    def list(self, project: str | None = None) -> Iterator[Record]:
+        """`name`, `description`, who changed it and when, `last_runs`; never a value."""
+        return self._list(self._path(project))
+
+    def get(self, name: str, project: str | None = None) -> Record:
+        return self._get(self._path(project, name))
+
+    def set(
+        self, name: str, value: str | None = None, description: str | None = None, project: str | None = None
+    ) -> Record:
+        """Adds it, or replaces what is given; a new one needs a value of at most 65,536 bytes."""
+        body = _given({"value": value, "description": description})
+        return Record(self._client.call("PUT", self._path(project, name), body=body).data or {})
+
+    def delete(self, name: str, project: str | None = None) -> None:
+        self._client.call("DELETE", self._path(project, name))
 
 
 class Tokens(_Noun):

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import berth
 from berth import config
-from berth.accounts import Audit, Projects, ServiceAccounts, Session, TerminalLogins, Tokens, Users
+from berth.accounts import Audit, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
 from berth.errors import BerthError, InvalidInput, Unreachable
 from berth.results import Page
 from berth.runs import Runs
@@ -70,6 +70,7 @@ class Client:
         self.runs = Runs(self)
         self.projects = Projects(self)
         self.service_accounts = ServiceAccounts(self)
+        self.secrets = Secrets(self)
         self.tokens = Tokens(self)
         self.users = Users(self)
         self.audit = Audit(self)

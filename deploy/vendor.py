@@ -47,6 +47,7 @@ ICONS = {
     "failed": "circle-x",
     "stopped": "ban",
     "hold": "player-pause",
+    "key": "key",
     "warn": "alert-triangle",
     "info": "info-circle",
     "search": "search",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.access import Role
 from app.domain.names import new_run_id
-from app.models import ApiToken, Attempt, Cluster, Membership, Pool, Project, Run, User, UserSession
+from app.models import ApiToken, Attempt, Cluster, Membership, Pool, Project, Run, Secret, User, UserSession
 from app.services import identity
 
 Row = TypeVar("Row")
@@ -83,6 +83,13 @@ def make_run(session: Session, project: Project, user: User, **values: Any) -> R
         "gpus": 0,
     }
     return _added(session, Run(**(row | values)))
+
+
+def make_secret(session: Session, project: Project, name: str | None = None, **values: Any) -> Secret:
+    """A secret whose value nobody can open."""
+    row = {"project_id": project.id, "name": name or f"SECRET_{next(_numbers)}", "key_id": "none"}
+    row |= {"wrapped_key": b"", "ciphertext": b"", "created_by": "somebody", "updated_by": "somebody"}
+    return _added(session, Secret(**(row | values)))
 
 
 def make_attempt(session: Session, run: Run, number: int = 1, **values: Any) -> tuple[Attempt, str]:

@@ -5,7 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from app.clusters.base import Capacity, LogPiece, ObjectStatus, OutputFile, ProcessPlan, ReplicaStatus
+from app.clusters.base import (
+    NO_SECRETS,
+    Capacity,
+    LogPiece,
+    ObjectStatus,
+    OutputFile,
+    ProcessPlan,
+    ReplicaStatus,
+    SecretValues,
+)
 
 
 class FakeCluster:
@@ -28,7 +37,7 @@ class FakeCluster:
     def capacity(self) -> Capacity:
         return self.size
 
-    def start(self, plan: ProcessPlan) -> dict[str, Any]:
+    def start(self, plan: ProcessPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
         self.calls["start"] += 1
         key = (plan.run_id, plan.attempt)
         self.plans.setdefault(key, plan)

@@ -27,6 +27,7 @@ MODULES = [
     "projects",
     "members",
     "service_accounts",
+    "secrets",
     "tokens",
     "users",
     "audit",

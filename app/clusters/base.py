@@ -5,10 +5,10 @@ Every call may be repeated: `start` never makes a second live object for the sam
 tries again and the run keeps its state), a refusal for good is `ClusterRejected` (the attempt fails).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 
 class ClusterUnavailable(Exception):
@@ -33,6 +33,42 @@ class Capacity:
 
 
 @dataclass(frozen=True)
+class SecretRef:
+    """A secret by name, and the environment variable or the file in $BERTH_SECRETS that gets its value."""
+
+    name: str
+    env: str | None = None
+    file: str | None = None
+
+
+class SecretValues:
+    """The values for one start, by the secret's name; `missing` says why one cannot be had.
+
+    No part of the plan. Nothing shows, copies into a dictionary or pickles it, so that no value ends up in a log
+    line, an error or a message by accident.
+    """
+
+    __slots__ = ("_values", "missing")
+
+    def __init__(self, values: Mapping[str, str] | None = None, missing: Mapping[str, str] | None = None) -> None:
+        self._values = dict(values or {})
+        self.missing = dict(missing or {})
+
+    def reveal(self) -> dict[str, str]:
+        """The values themselves, for the cluster that hands them to the program."""
+        return dict(self._values)
+
+    def __repr__(self) -> str:
+        return f"SecretValues({', '.join(sorted(self._values))})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("values of secrets are not serialised")
+
+
+NO_SECRETS = SecretValues()
+
+
+@dataclass(frozen=True)
 class ProcessPlan:
     """All that is needed to run one attempt as local processes. Pure data, written to disk as JSON.
 
@@ -54,6 +90,7 @@ class ProcessPlan:
     timeout_seconds: int | None
     grace_seconds: int
     log_bytes: int
+    secrets: list[SecretRef] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -113,8 +150,11 @@ class Cluster(Protocol):
     def capacity(self) -> Capacity:
         """What is there for runs in all. Raises ClusterUnavailable."""
 
-    def start(self, plan: ProcessPlan) -> dict[str, Any]:
+    def start(self, plan: ProcessPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
         """Starts the attempt, or adopts it where it was started before; returns an opaque handle.
+
+        `secrets` are the values that the plan names. They are needed, and looked at, only where the program
+        has not begun, and nothing of them is left when it has ended.
 
         Raises ClusterRejected when it can never start, such as one that was removed before; ClusterUnavailable when
         it should be tried again, and for an object by that name with another spec, which may be alive.

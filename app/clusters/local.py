@@ -26,6 +26,7 @@ from typing import Any
 
 from app.clusters import local_facts, local_files, sdk_copy
 from app.clusters.base import (
+    NO_SECRETS,
     Capacity,
     ClusterRejected,
     ClusterUnavailable,
@@ -34,8 +35,9 @@ from app.clusters.base import (
     OutputFile,
     ProcessPlan,
     ReplicaStatus,
+    SecretValues,
 )
-from app.clusters.local_wrapper import processes, sandbox
+from app.clusters.local_wrapper import private, processes, sandbox
 from app.clusters.local_wrapper.attempt import INSTALL, finish_unstarted, make_end
 from app.clusters.local_wrapper.capture import MAX_TEXT
 from app.clusters.local_wrapper.cgroups import Group
@@ -90,8 +92,9 @@ class LocalCluster:
     def capacity(self) -> Capacity:
         return local_facts.read_capacity(self._settings)
 
-    def start(self, plan: ProcessPlan) -> dict[str, Any]:
-        """A plan that differs only in what Berth adds, such as its address, is the same; the first stays in force.
+    def start(self, plan: ProcessPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
+        """A plan that differs only in what Berth adds, such as its address, is the same; the first stays in force,
+        and so do the values of its secrets until the program has begun.
 
         It may be repeated whenever a status says "starting": where the wrapper was killed before the program
         began, this starts it after all.
@@ -107,6 +110,7 @@ class LocalCluster:
             is_begun = folder.exists("exit.json") or folder.exists("started.json")
             if not is_begun and folder.holder(patience=0.2) == "nobody":
                 self._fetch(folder, plan)
+                self._leave_secrets(folder, plan, secrets)
                 self._spawn(folder, _install_settings() if plan.requirements else {})
         except OSError as error:
             raise ClusterUnavailable(f"the run's files cannot be made: {error}") from error
@@ -244,6 +248,21 @@ class LocalCluster:
         finally:
             draft.unlink(missing_ok=True)
 
+    def _leave_secrets(self, folder: Folder, plan: ProcessPlan, secrets: SecretValues) -> None:
+        """Puts the values where the wrapper finds them and removes them again."""
+        if not plan.secrets or folder.exists(private.VALUES):
+            return
+        if secrets.missing:
+            name, why = min(secrets.missing.items())
+            raise ClusterRejected(f"the secret {name} cannot be given to it: {why}")
+        draft = Path(folder.file(f".{private.VALUES}.{os.getpid()}.{threading.get_ident()}"))
+        try:
+            draft.touch(mode=0o600)
+            draft.write_text(json.dumps(secrets.reveal()))
+            draft.rename(folder.file(private.VALUES))
+        finally:
+            draft.unlink(missing_ok=True)
+
     def _spawn(self, folder: Folder, install: dict[str, str]) -> None:
         """Returns when a wrapper holds the attempt's lock, or has found that there is nothing to do."""
         command = [sys.executable, "-I", "-S", str(_WRAPPER), folder.path, json.dumps(self._options)]
@@ -321,6 +340,7 @@ class LocalCluster:
         used = group.cpu_seconds() if group is not None else None
         if group is not None:
             group.remove()
+        private.drop(folder)
         if started is None:
             finish_unstarted(folder, "stopped")
         else:
@@ -392,7 +412,7 @@ def _install_settings() -> dict[str, str]:
 def _what_runs(plan: dict[str, Any]) -> dict[str, Any]:
     """What the run itself asked for, without what Berth's settings and version add."""
     env = {key: value for key, value in plan.get("env", {}).items() if not key.startswith("BERTH_")}
-    return {**plan, "env": env, "log_bytes": None}
+    return {"secrets": [], **plan, "env": env, "log_bytes": None}  # earlier versions' plans name no secrets
 
 
 def _ended_replica(end: dict[str, Any]) -> ReplicaStatus:

@@ -47,6 +47,8 @@ class Action(StrEnum):
     RUN_READ = "run.read"
     RUN_WRITE = "run.write"
     RUN_LOG = "run.log"
+    SECRET_READ = "secret.read"
+    SECRET_WRITE = "secret.write"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ RULES: dict[Action, Rule] = {
     Action.RUN_READ: Rule(Scope.READ, Role.VIEWER),
     Action.RUN_WRITE: Rule(Scope.WRITE, Role.EDITOR),
     Action.RUN_LOG: Rule(Scope.WRITE, Role.EDITOR, run=True),
+    # Names only: no action reads a value.
+    Action.SECRET_READ: Rule(Scope.READ, Role.VIEWER),
+    Action.SECRET_WRITE: Rule(Scope.WRITE, Role.EDITOR),
 }
 
 

@@ -8,6 +8,7 @@ ALPHABET = "23456789abcdefghjkmnpqrstwxyz"
 RUN_ID = re.compile(rf"r-[{ALPHABET}]{{10}}")
 PROJECT_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?")
 USER_NAME = re.compile(r"[a-z](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def new_run_id() -> str:

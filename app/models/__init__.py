@@ -10,6 +10,7 @@ from app.models.metric import MetricPoint, MetricSeries
 from app.models.output import Output
 from app.models.project import Membership, Project
 from app.models.run import Attempt, Observation, Replica, Run, RunEvent
+from app.models.secret import Secret, SecretUse
 from app.models.snapshot import Snapshot
 from app.models.token import ApiToken
 from app.models.user import OneTimeLink, User, UserSession
@@ -35,6 +36,8 @@ __all__ = [
     "Reservation",
     "Run",
     "RunEvent",
+    "Secret",
+    "SecretUse",
     "Snapshot",
     "User",
     "UserSession",

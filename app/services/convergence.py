@@ -14,10 +14,11 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.clusters.base import ProcessPlan
+from app.clusters.base import NO_SECRETS, ProcessPlan, SecretRef, SecretValues
 from app.domain.quantities import parse_cpu, parse_duration, parse_memory
 from app.domain.states import TERMINAL, Cause, RunState, advance, may_retry
 from app.queue import wake_admission
+from app.services import secrets
 from app.services.run_tokens import run_token
 from app.settings import get_settings
 from app.workloads.registry import KINDS, read_spec
@@ -57,6 +58,7 @@ class Step:
     public_id: str = ""
     attempt: int = 0
     plan: ProcessPlan | None = None
+    secrets: SecretValues = NO_SECRETS
     grace_seconds: int = 0
     is_last: bool = False
     again_in: float | None = None
@@ -161,7 +163,9 @@ def _step_of(session: Session, run: Row[Any], attempt: Row[Any]) -> Step | None:
     # Started, but nothing of it was seen since: start again, which finds what is there.
     is_overdue = attempt.is_started and phases == {"starting"} and attempt.age > 5 and (attempt.seen_ago or 99) > 5
     if not attempt.is_started or is_overdue:
-        return Step(Act.START, plan=_plan(run, attempt.number), again_in=10.0, **here)
+        plan = _plan(run, attempt.number)
+        values = secrets.resolve(session, run.id, run.project_id, plan.secrets)
+        return Step(Act.START, plan=plan, secrets=values, again_in=10.0, **here)
     if phases == {"starting"}:
         # Nothing may ever be seen of it again, if what was to start it died: that has to be looked for.
         return Step(Act.NOTHING, again_in=10.0)
@@ -221,6 +225,7 @@ def _plan(run: Row[Any], attempt: int) -> ProcessPlan:
         timeout_seconds=parse_duration(spec.timeout) if spec.timeout else None,
         grace_seconds=parse_duration(spec.grace),
         log_bytes=settings.limits.log_bytes_per_attempt,
+        secrets=[SecretRef(use.name, use.env, use.file) for use in spec.secrets],
     )
 
 

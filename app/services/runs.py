@@ -19,7 +19,7 @@ from app.errors import N_, FieldError, Invalid, TooMany
 from app.faults import crash_point
 from app.queue import mark_due
 from app.repositories.runs import DETAIL, JOINED, RunRow, get_run
-from app.services import idempotency
+from app.services import idempotency, secrets
 from app.services.identity import require
 from app.settings import get_settings
 from app.workloads.base import PRIORITIES, Spec
@@ -110,7 +110,7 @@ def submit_run(
     """Puts a run in line and returns it; it starts when its pool has room.
 
     With a `once` that was used before, the run that it made. Nothing is reserved here: this refuses only
-    what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting.
+    what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
     check_startable(session, project_id, spec)
@@ -177,6 +177,7 @@ def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None
         )
         if found is None:
             raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
+    secrets.check_secrets(session, project_id, spec)
     limit = get_settings().limits.waiting_runs_per_project
     if _line_length(session, project_id, limit) >= limit:
         raise TooManyWaiting(limit=limit)

@@ -297,6 +297,7 @@ def _details(view: View, row: Any) -> list[Item]:
         (view.say("Grace"), spec.get("grace"), False),
         (view.say("Retries"), _retries(spec), False),
         (view.say("Environment"), ", ".join(sorted(spec.get("env") or {})), True),
+        (view.say("Secrets"), ", ".join(use["name"] for use in spec.get("secrets") or ()), True),
     ]
     made += [Item(label, _plain(value), is_code=is_code, wraps=True) for label, value, is_code in optional if value]
     return made

@@ -80,7 +80,7 @@ def _act(held: Claim, step: Step) -> bool:
     if step.act == Act.START:
         assert step.plan is not None, "a start comes with its plan"
         try:
-            handle = cluster.start(step.plan)
+            handle = cluster.start(step.plan, step.secrets)
         except ClusterRejected as error:
             with unit_of_work() as session:
                 convergence.record_rejected(session, held, step.attempt, str(error))

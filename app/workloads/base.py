@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.domain.names import SECRET_NAME
 from app.domain.quantities import parse_cpu, parse_duration, parse_memory
 from app.domain.quota import Resources
 from app.domain.states import MAX_ATTEMPTS, Cause
@@ -76,12 +77,19 @@ def _stays_inside(value: str) -> str:
     return value
 
 
+def _env_name(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not _ENV_NAME.fullmatch(name):
+        raise BadValue(N_("{name} is not a name for an environment variable"), name=repr(name[:40]))
+    if _RESERVED_ENV.match(name):
+        raise BadValue(N_("{name} is set by Berth and cannot be set here"), name=name)
+    return name
+
+
 def _env_names(value: dict[str, str]) -> dict[str, str]:
     for name in value:
-        if not _ENV_NAME.fullmatch(name):
-            raise BadValue(N_("{name} is not a name for an environment variable"), name=repr(name[:40]))
-        if _RESERVED_ENV.match(name):
-            raise BadValue(N_("{name} is set by Berth and cannot be set here"), name=name)
+        _env_name(name)
     return value
 
 
@@ -104,6 +112,31 @@ AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,1023}
 Image = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$")]
 
 
+class SecretUse(BaseModel):
+    """A secret of the project, by name, and where the program finds it: an environment variable or a file.
+
+    A run's row and plan hold this and never the value.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=rf"^{SECRET_NAME.pattern}$"), Field(examples=["HF_TOKEN"])]
+    env: Annotated[
+        str | None, AfterValidator(_env_name), Field(description="The environment variable.", examples=["HF_TOKEN"])
+    ] = None
+    file: Annotated[
+        str | None,
+        StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"),
+        Field(description="The name of a file in the folder $BERTH_SECRETS.", examples=[None]),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "SecretUse":
+        if (self.env is None) == (self.file is None):
+            raise BadValue(N_("give either env or file"))
+        return self
+
+
 class Spec(BaseModel):
     """What a user says of a piece of work. Fields that nobody knows are refused, not ignored."""
 
@@ -113,6 +146,10 @@ class Spec(BaseModel):
     tags: Annotated[list[Tag], Field(max_length=50, description="Words to find it by.")] = []
     image: Annotated[Image | None, Field(description="The container image, used on clusters.")] = None
     env: Annotated[Env, Field(description="Environment variables.")] = {}
+    secrets: Annotated[
+        list[SecretUse],
+        Field(max_length=20, description="Secrets of the project that the program is given, by name."),
+    ] = []
     parameters: Annotated[
         dict[ParameterName, Parameter],
         Field(max_length=500, description="Values the program reads; each is also BERTH_PARAM_<NAME>."),
@@ -150,6 +187,16 @@ class Spec(BaseModel):
             raise BadValue(N_("python and requirements exclude each other; keep one"))
         if self.requirements and not self.snapshot:
             raise BadValue(N_("requirements is a file of the snapshot, and there is no snapshot"))
+        return self
+
+    @model_validator(mode="after")
+    def _places_of_secrets(self) -> "Spec":
+        taken = set(self.env)
+        for use in self.secrets:
+            place = use.env or f"/{use.file}"
+            if place in taken:
+                raise BadValue(N_("{name} is set twice, by env or by secrets"), name=place.removeprefix("/"))
+            taken.add(place)
         return self
 
     @property

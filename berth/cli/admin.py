@@ -113,6 +113,14 @@ def _reset_password(shell: Shell) -> int:
     return call_local("app.trial.reset_password", "main", shell.options.name)
 
 
+def _reencrypt_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--new-key", action="store_true", help="make a new key first (only where Berth makes its keys)")
+
+
+def _reencrypt(shell: Shell) -> int:
+    return call_local("app.trial.reencrypt_secrets", "main", shell.options.new_key)
+
+
 COMMANDS = (
     Command("admin user ls", _user_ls, "list all users", "berth admin user ls", fields=_USER_FIELDS),
     Command(
@@ -151,5 +159,15 @@ COMMANDS = (
         is_remote=False,
         description="Works on the database of this machine, without signing in: for an admin who is locked out.\n"
         "Prints a link with which NAME chooses a new password.",
+    ),
+    Command(
+        "admin reencrypt-secrets",
+        _reencrypt,
+        "put all project secrets under the newest key",
+        "berth admin reencrypt-secrets --new-key",
+        _reencrypt_arguments,
+        is_remote=False,
+        description="Works on the database of this machine, without signing in. May be repeated: what is under the\n"
+        "newest key stays as it is. Afterwards older keys may be taken out of BERTH_ENCRYPTION_KEYS.",
     ),
 )

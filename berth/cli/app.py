@@ -30,6 +30,7 @@ GROUPS: dict[str, Group] = {
     "project": Group("berth.cli.projects", "projects and their members"),
     "token": Group("berth.cli.tokens", "your own API tokens"),
     "service-account": Group("berth.cli.service_accounts", "identities of automation in a project"),
+    "secret": Group("berth.cli.secrets", "values that a project's runs are given"),
     "admin": Group("berth.cli.admin", "users, the audit log, the way back for a locked-out admin"),
     "config": Group("berth.cli.configuration", "which server, project and token are used, and why"),
     "completion": Group("berth.cli.completion", "what the Tab key offers, for bash, zsh and fish"),

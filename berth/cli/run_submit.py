@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,10 @@ def _spec_arguments(parser: argparse.ArgumentParser) -> None:
     spec.add_argument("--priority", metavar="LEVEL", help="low, normal or high")
     spec.add_argument("--image", help="container image, used on clusters")
     spec.add_argument("--env", action="append", metavar="K=V", help="environment variable; K alone takes yours")
+    spec.add_argument("--secret", action="append", metavar="NAME[=VAR]", help="a secret of the project as a variable")
+    spec.add_argument(
+        "--secret-file", action="append", metavar="NAME[=FILE]", help="the same as a file in $BERTH_SECRETS"
+    )
     spec.add_argument(
         "--param", action="append", metavar="K=V", help="parameter; numbers and true/false keep their type"
     )
@@ -122,6 +126,10 @@ def apply_flags(spec: dict[str, Any], options: argparse.Namespace) -> None:
             if not isinstance(before, dict):
                 raise InvalidInput(f"{key} of the file must have keys, so that --{flag} can be added")
             spec[key] = {**before, **dict(_pairs(given, flag, read))}
+    asked = [*_secrets(options.secret, "env"), *_secrets(options.secret_file, "file")]
+    if asked:
+        places = [use for use in spec.get("secrets") or [] if use not in asked]
+        spec["secrets"] = [*places, *asked]
     if options.tag:
         spec["tags"] = options.tag
     if options.python:
@@ -159,6 +167,16 @@ def _pairs(given: Iterable[str], flag: str, read: Any) -> Iterable[tuple[str, An
         if not key or (not equals and flag != "env"):
             raise InvalidInput(f"--{flag} {text}: it must be written as NAME=VALUE")
         yield key, read(key, value if equals else None)
+
+
+def _secrets(given: Iterable[str] | None, place: str) -> Iterator[dict[str, str]]:
+    """NAME, which is the place as well, or NAME=PLACE; a value never stands on a command line."""
+    for text in given or ():
+        name, equals, where = text.partition("=")
+        if not name or (equals and not where):
+            flag = "--secret" if place == "env" else "--secret-file"
+            raise InvalidInput(f"{flag} {name}: it must be written as NAME or NAME=WHERE, with the name of a secret")
+        yield {"name": name, place: where or name}
 
 
 def _env_value(key: str, value: str | None) -> str:

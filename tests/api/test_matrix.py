@@ -55,6 +55,10 @@ TABLE = {
     "DELETE /projects/{project}/service-accounts/{account}/tokens/{token}": (
         "                                                  401 404 404 404 403 403 403 403 204 204"
     ),
+    "GET /projects/{project}/secrets": "                   401 404 404 404 200 200 200 200 200 200",
+    "GET /projects/{project}/secrets/{secret}": "          401 404 404 404 200 200 200 200 200 200",
+    "PUT /projects/{project}/secrets/{secret}": "          401 404 404 404 403 403 200 200 200 200",
+    "DELETE /projects/{project}/secrets/{secret}": "       401 404 404 404 403 403 204 204 204 204",
     "GET /audit": "                                        401 404 403 403 403 403 403 403 403 200",
     "GET /projects/{project}/audit": "                     401 404 404 404 403 200 403 403 200 200",
     # Of runs; {run} is another run than the job's own. No file and no snapshot of that name exists.
@@ -93,6 +97,7 @@ BODIES: dict[str, Any] = {
     "PUT /projects/{project}/members/{user}": {"role": "editor"},
     "POST /projects/{project}/service-accounts": {"name": "x-{who}", "role": "viewer"},
     "PATCH /projects/{project}/service-accounts/{account}": {"role": "viewer"},
+    "PUT /projects/{project}/secrets/{secret}": {"value": "x-{who}"},
     "POST /projects/{project}/runs": {"spec": SPEC},
     "POST /runs/{run}:stop": {},
     "POST /runs/{run}:rerun": {},
@@ -174,7 +179,9 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
         secret = factories.make_token(session, owner)
         token = factories.token_id(session, secret)
         run = factories.make_run(session, world.ours, world.users["editor"], spec=SPEC)
+        kept = factories.make_secret(session, world.ours)
     return {
+        "secret": kept.name,
         "project": "ours",
         "user": person.name,
         "account": account.name,
@@ -189,7 +196,7 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
 def test_anothers_project_answers_as_one_that_does_not_exist(world: World, who: str) -> None:
     client = world.api.client(more_tokens(world)[who])
     hidden, absent = ("ours", "absent") if who != "viewer" else ("theirs", "absent")
-    for suffix in ("", "/members", "/audit", "/service-accounts", "/service-accounts/robot/tokens"):
+    for suffix in ("", "/members", "/audit", "/service-accounts", "/service-accounts/robot/tokens", "/secrets"):
         answers = [client.get(f"/projects/{name}{suffix}") for name in (hidden, absent)]
         bodies = [answer.json() | {"trace_id": ""} for answer in answers]
         assert bodies[0] == bodies[1]

@@ -32,6 +32,7 @@ def _at(path: str) -> Callable[[Seed], str]:
 
 RUN = "/projects/{project}/runs/{run}"
 LIST = "/projects/{project}/runs"
+SECRETS = "/projects/{project}/settings/secrets"
 
 PAGES = [
     Page("login", "/login", _at("/login"), user=None),
@@ -65,6 +66,18 @@ PAGES = [
     Page("run-nasty", RUN, _run("nasty"), mark="✓", shows=NASTY, is_variant=True),
     Page("run-at-a-line", RUN, _run("running", "?line=120#L120"), mark="●", shows="epoch", is_variant=True),
     Page("run-log-search", RUN, _run("running", "?q=slow+batch"), mark="●", shows="slow", is_variant=True),
+    Page("secrets", SECRETS, _at("/projects/vision/settings/secrets"), shows="HF_TOKEN"),
+    Page("secrets-viewer", SECRETS, _at("/projects/vision/settings/secrets"), user="bob", shows="HF_TOKEN"),
+    Page("secrets-empty", SECRETS, _at("/projects/empty-project/settings/secrets"), shows="berth secret set"),
+    Page("secrets-end", SECRETS, _at("/projects/vision/settings/secrets?after=zz"), is_variant=True),
+    Page("secret", f"{SECRETS}/{{secret}}", _at("/projects/vision/settings/secrets/HF_TOKEN"), shows="HF_TOKEN"),
+    Page(
+        "secret-nasty",
+        f"{SECRETS}/{{secret}}",
+        _at("/projects/vision/settings/secrets/wandb.api-key?said=saved"),
+        shows=NASTY,
+        is_variant=True,
+    ),
     Page("problems", "/problems", _at("/problems"), shows="OOM_KILLED"),
     Page("problem-reason", "/problems/{code}", _at("/problems/OOM_KILLED"), shows="OOM_KILLED"),
     Page("problem-error", "/problems/{code}", _at("/problems/NOT_FOUND"), user=None, shows="NOT_FOUND"),
@@ -88,4 +101,7 @@ NO_PAGES = {
     "POST /sign-in": "form of the start page with a link",
     "POST /projects/{project}/runs/{run}/stop": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun": "form of the run's page",
+    "POST /projects/{project}/settings/secrets": "form of the page",
+    "POST /projects/{project}/settings/secrets/{secret}": "form of the page",
+    "POST /projects/{project}/settings/secrets/{secret}/delete": "form of the page",
 }

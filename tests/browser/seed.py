@@ -26,6 +26,8 @@ from app.models import (
     Replica,
     Run,
     RunEvent,
+    Secret,
+    SecretUse,
     User,
 )
 from app.services import links, passwords, sessions, terminals
@@ -70,6 +72,7 @@ def seed(session: Session) -> Seed:
     )
     session.flush()
     _runs(session, made, now)
+    _secrets(session, made, now)
     for name in ("alice", "bob", "nobody"):
         opened = sessions.open_session(session, made.ids[name], name, address="127.0.0.1", agent="test")
         made.cookies[name] = opened.cookie
@@ -78,6 +81,20 @@ def seed(session: Session) -> Seed:
     made.keys["sign_in"] = links.create(session, links.SIGN_IN, user_id=made.ids["alice"])
     made.keys["terminal"] = terminals.start(session, address="127.0.0.1", name="laptop").user_code
     return made
+
+
+def _secrets(session: Session, made: Seed, now: datetime.datetime) -> None:
+    """Rows as the pages show them; nothing opens these values."""
+    sealed = {"key_id": "none", "wrapped_key": b"", "ciphertext": b"", "created_by": "alice", "updated_by": "alice"}
+    rows = [("HF_TOKEN", "Hugging Face, read-only, of the team", 3), ("ssh-key", "", 0), ("wandb.api-key", NASTY, 1)]
+    for name, description, uses in [*rows, ("x" * 63, LONG[:200], 0)]:
+        key = uuid7()
+        row = {"id": key, "project_id": made.ids["vision"], "name": name, "description": description}
+        changed = now - datetime.timedelta(days=len(name))
+        session.execute(insert(Secret).values(**row, **sealed, created_at=changed, updated_at=changed, version=2))
+        for index, run in enumerate(["running", "failed", "nasty"][:uses]):
+            used = {"run_id": made.ids[run], "secret_id": key, "used_at": now - datetime.timedelta(hours=index)}
+            session.execute(insert(SecretUse).values(**used))
 
 
 def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:

@@ -514,3 +514,48 @@ def test_show_on_a_terminal(world: World) -> None:
     assert code == 0
     assert "ValueError: no such file" in screen
     assert "✗ failed" in screen
+
+
+def test_secrets_are_set_listed_used_and_removed(world: World, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("canary-line-one\ncanary-line-two\n")
+    made = world.cli("secret", "set", "HF_TOKEN", "--description", "of the team", stdin="canary-value\n")
+    assert made.stdout == "HF_TOKEN\n"
+    assert "version 1" in made.stderr
+    world.cli("secret", "set", "ssh-key", "--from-file", str(tmp_path / "key.pem"))
+    world.cli("secret", "set", "HF_TOKEN", "--keep-value", "--description", "mine")
+    listed = world.cli.json("secret", "ls", "--json=name,description,version,last_runs")
+    assert [(one["name"], one["description"], one["version"]) for one in listed] == [
+        ("HF_TOKEN", "mine", 1),
+        ("ssh-key", "", 1),
+    ]
+    submit = ["run", "submit", "--no-snapshot", "--quiet"]
+    world.cli(*submit, "--secret", "HF_TOKEN", "--secret", "HF_TOKEN=TOKEN", "--secret-file", "ssh-key", "--", "true")
+    assert world.cli.json("run", "show", "@last", "--json=spec")["spec"]["secrets"] == [
+        {"name": "HF_TOKEN", "env": "HF_TOKEN"},
+        {"name": "HF_TOKEN", "env": "TOKEN"},
+        {"name": "ssh-key", "file": "ssh-key"},
+    ]
+    refused = world.cli(*submit, "--secret", "HF_TOKN", "--", "true", code=2)
+    assert "secrets/0/name: is no secret of this project -> HF_TOKEN" in refused.stderr
+    with db.unit_of_work() as session:
+        from app.clusters.base import SecretRef
+        from app.models import Run
+        from app.services import secrets
+
+        run = session.query(Run).first()
+        assert run is not None
+        values = secrets.resolve(session, run.id, world.project.id, [SecretRef("HF_TOKEN"), SecretRef("ssh-key")])
+    assert values.reveal() == {"HF_TOKEN": "canary-value", "ssh-key": "canary-line-one\ncanary-line-two\n"}
+    world.cli("secret", "rm", "HF_TOKEN")
+    assert world.cli("secret", "ls", "--quiet").stdout == "ssh-key\n"
+
+
+def test_a_secret_is_never_an_argument_and_bad_ones_are_told(world: World, tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "long").write_bytes(b"x" * (65_536 + 3))
+    assert "unknown: canary" in world.cli("secret", "set", "A", "canary", code=2).stderr
+    assert "the value is empty" in world.cli("secret", "set", "A", stdin="\n", code=2).stderr
+    assert "not UTF-8" in world.cli("secret", "set", "A", "--from-file", str(tmp_path / "binary"), code=2).stderr
+    assert "more than 65536" in world.cli("secret", "set", "A", "--from-file", str(tmp_path / "long"), code=2).stderr
+    assert "cannot be read" in world.cli("secret", "set", "A", "--from-file", str(tmp_path / "none"), code=2).stderr
+    assert "letters, digits" in world.cli("secret", "set", "a b", stdin="x", code=2).stderr

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app import db
-from app.clusters.base import ClusterRejected, ProcessPlan
+from app.clusters.base import ClusterRejected, ProcessPlan, SecretValues
 from app.domain.access import Actor, Role
 from app.services import convergence, leases
 from app.services.runs import stop_run, submit_run
@@ -175,7 +175,7 @@ def test_a_running_run_is_stopped_and_says_by_whom(
 def test_what_the_cluster_refuses_fails_with_its_message(
     world: World, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(plan: ProcessPlan) -> dict[str, Any]:
+    def refuse(plan: ProcessPlan, secrets: SecretValues) -> dict[str, Any]:
         raise ClusterRejected("no such interpreter")
 
     monkeypatch.setattr(world.cluster, "start", refuse)

@@ -47,11 +47,12 @@ from app.repositories.runs import Position, RunRow, Sort
 from app.services import runs
 from app.services.identity import require
 from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
+from app.services.secrets import UnknownSecret
 
 router = new_router("runs")
 
 RunId = Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])]
-_REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting)
+_REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting)
 
 
 @router.post("/projects/{project}/runs", status_code=202, responses=_REFUSALS, response_model=RunRead)

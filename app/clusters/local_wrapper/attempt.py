@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-from app.clusters.local_wrapper import cgroups, child, prepare, processes, sandbox
+from app.clusters.local_wrapper import cgroups, child, prepare, private, processes, sandbox
 from app.clusters.local_wrapper.capture import Capture, FirstError
 from app.clusters.local_wrapper.child import Launch, StartError
 from app.clusters.local_wrapper.folder import Folder, send_hint
@@ -28,6 +28,8 @@ def run(path: str, options: str, tell: int) -> None:
     with folder.exclusive(patience=_PATIENCE_SECONDS) as lock:
         over = lock is None or os.path.exists(folder.tombstone)
         if over or folder.exists("exit.json") or folder.exists("started.json"):
+            if lock is not None:
+                private.drop_values(folder)  # whoever asked for this start was late and has left them for nobody
             _settle(tell)
             return
         assert lock is not None
@@ -39,7 +41,9 @@ def run(path: str, options: str, tell: int) -> None:
         plan = folder.read("plan.json")
         if plan is None:
             return
-        _finish(folder, chosen, _Attempt(folder, plan, chosen, requests).live())
+        end = _Attempt(folder, plan, chosen, requests).live()
+        private.drop(folder)
+        _finish(folder, chosen, end)
 
 
 def _settle(tell: int) -> None:
@@ -80,7 +84,8 @@ class _Attempt:
         self.requests = requests
         self.limits = _Limits(None, set())
         self.started_at: float | None = None
-        self.capture = Capture(folder.file("0.log"), plan["log_bytes"])
+        self.secrets = private.read_values(folder) if plan.get("secrets") else {}
+        self.capture = Capture(folder.file("0.log"), plan["log_bytes"], private.masks(self.secrets))
 
     def live(self) -> dict[str, Any]:
         """All of it. Returns what goes into exit.json; nothing of the attempt is alive then."""
@@ -152,17 +157,19 @@ class _Attempt:
         env |= {"BERTH_OUTPUT": folder.file("output"), "BERTH_CHECKPOINT": f"{run}/checkpoint"}
         address = f"{options['local']}/address"
         env |= {"BERTH_REPLICA": "0", "BERTH_URL_FILE": f"{address}/url"}
+        env |= self._hand_over()
         work = folder.file("work")
         try:
             sandbox.find_program(python, "", "/")
             program = sandbox.find_program(plan["command"][0], env["PATH"], work)
         except OSError as error:
             raise StartError(str(error)) from error
+        secrets = env.get("BERTH_SECRETS")
         view = sandbox.View(
             home=options["home"],
             attempt=folder.path,
             writable=[work, folder.file("output"), folder.file("home"), f"{run}/checkpoint"],
-            readable=[path for path in (folder.file("bin"), environment, options["sdk"], address) if path],
+            readable=[path for path in (folder.file("bin"), environment, options["sdk"], address, secrets) if path],
             interpreter=options["python"] if environment else python,
         )
         return Launch(
@@ -178,6 +185,13 @@ class _Attempt:
     def _record(self, identity: dict[str, Any]) -> None:
         started = {**identity, "started_at": self.started_at, "pgid": identity["pid"]}
         self.folder.write("started.json", started)
+        private.drop_values(self.folder)
+
+    def _hand_over(self) -> dict[str, str]:
+        try:
+            return private.hand_over(self.folder, self.plan.get("secrets") or [], self.secrets)
+        except KeyError as error:
+            raise StartError(f"the value of the secret {error} is not there") from None
 
     def _judge(self, ended: Ended, ooms: int) -> dict[str, Any]:
         group = self.limits.group

@@ -1,15 +1,18 @@
 """The log of one process: records with times, bounded, and the line that says what went wrong.
 
 A record is `<unix milliseconds> <stream> <text>\\n`; the stream is o, e (of the program), b (Berth's own
-words) or g (a gap: `<lines> <bytes> <why>`). Texts are the program's raw bytes, cut at 64 KiB.
+words) or g (a gap: `<lines> <bytes> <why>`). Texts are the program's raw bytes, cut at 64 KiB, with the values of
+the attempt's secrets masked.
 """
 
 import os
 import re
 import time
 from collections import deque
+from collections.abc import Sequence
 
 MAX_TEXT = 64 << 10
+MASK = b"***"
 TAIL_LINES = 200
 TAIL_BYTES = 256 << 10
 _TROUBLE = re.compile(rb"error|exception|fatal|killed|cannot|not found", re.IGNORECASE)
@@ -21,7 +24,8 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 class Capture:
     """Takes bytes of the streams and appends whole records to the file; never fails the program for it."""
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, limit: int, masks: Sequence[bytes] = ()) -> None:
+        """`masks`: what is written as `***`, the longest first."""
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(self._file).st_size
         self._tail_bytes = min(TAIL_BYTES, limit // 4)
@@ -32,6 +36,9 @@ class Capture:
         self._tail_size = 0
         self._lost_lines = self._lost_bytes = 0
         self._is_full = False
+        self._masked = re.compile(b"|".join(map(re.escape, masks))) if masks else None
+        # So much of a line without an end stays behind when it is cut: what is masked is never cut in two.
+        self._held = max(map(len, masks), default=1) - 1
         self.errors = FirstError()
 
     def feed(self, stream: bytes, data: bytes, label: bytes | None = None) -> None:
@@ -39,7 +46,11 @@ class Capture:
         stream's letter in the log."""
         lines = (self._pending[stream] + data).split(b"\n")
         rest = lines.pop()
-        while len(rest) >= MAX_TEXT:
+        if self._masked is not None:
+            lines = [self._mask(line) for line in lines]
+            if len(rest) >= MAX_TEXT + self._held:
+                rest = self._mask(rest)
+        while len(rest) >= MAX_TEXT + self._held:
             lines.append(rest[:MAX_TEXT])
             rest = rest[MAX_TEXT:]
         self._pending[stream] = rest
@@ -49,13 +60,14 @@ class Capture:
 
     def say(self, text: str) -> None:
         """A line of Berth's own."""
-        self._add(b"b", [line.encode(errors="replace") for line in text.splitlines()])
+        self._add(b"b", [self._mask(line.encode(errors="replace")) for line in text.splitlines()])
 
     def flush(self, label: bytes | None = None) -> None:
         """Both streams are at their end: what is left of them is a line."""
         for stream, rest in self._pending.items():
             if rest:
                 self._pending[stream] = b""
+                rest = self._mask(rest)
                 self.errors.feed(stream, [rest])
                 self._add(label or stream, [rest])
 
@@ -70,6 +82,9 @@ class Capture:
             self._write(record)
         self._tail.clear()
         os.close(self._file)
+
+    def _mask(self, text: bytes) -> bytes:
+        return text if self._masked is None else self._masked.sub(MASK, text)
 
     def _add(self, stream: bytes, lines: list[bytes]) -> None:
         prefix = b"%d %s " % (time.time_ns() // 1_000_000, stream)

@@ -1,6 +1,8 @@
 """An attempt's folder: which files mean what, and how they are written so that a crash cannot tear them.
 
-plan.json     what to run; written once (0600: it holds the run's token)
+plan.json     what to run; written once (0600: it holds the run's token); names secrets, never their values
+secrets.json  values of its secrets (0600), until the program's start is written down
+secrets/      those that the program gets as files, until it has ended
 wrapper.lock  held for its whole life by the one wrapper of the attempt; its text is the wrapper's identity
 setup.json    the process that prepares the folder (unpacking, building an environment), while there is one
 group.json    the control group, where one could be made
