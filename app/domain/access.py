@@ -47,6 +47,7 @@ class Action(StrEnum):
     RUN_READ = "run.read"
     RUN_WRITE = "run.write"
     RUN_LOG = "run.log"
+    VIEW_WRITE = "view.write"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ RULES: dict[Action, Rule] = {
     Action.RUN_READ: Rule(Scope.READ, Role.VIEWER),
     Action.RUN_WRITE: Rule(Scope.WRITE, Role.EDITOR),
     Action.RUN_LOG: Rule(Scope.WRITE, Role.EDITOR, run=True),
+    Action.VIEW_WRITE: Rule(Scope.WRITE, Role.VIEWER),
 }
 
 

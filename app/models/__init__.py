@@ -13,6 +13,7 @@ from app.models.run import Attempt, Observation, Replica, Run, RunEvent
 from app.models.snapshot import Snapshot
 from app.models.token import ApiToken
 from app.models.user import OneTimeLink, User, UserSession
+from app.models.view import SavedView
 
 __all__ = [
     "ApiToken",
@@ -35,6 +36,7 @@ __all__ = [
     "Reservation",
     "Run",
     "RunEvent",
+    "SavedView",
     "Snapshot",
     "User",
     "UserSession",
