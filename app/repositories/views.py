@@ -1,7 +1,5 @@
 """Reading saved views of the list of runs."""
 
-# ruff: noqa: S608 - statements are put together from constants; values are always passed beside them
-
 import uuid
 from typing import NamedTuple
 

@@ -34,7 +34,7 @@ def compare_runs(
     session: ReadSessionDep,
     ids: Annotated[
         str,
-        Query(max_length=2000, description="2 to 20 ids, joined by commas.", examples=["r-7f3k2m9qwa,r-6xq1p0aaaa"]),
+        Query(max_length=2000, description="2 to 20 ids, by commas.", examples=["r-7f3k2m9qwa,r-6xqkp2aaaa"]),
     ],
     lower: _Names = "",
     higher: _Names = "",
