@@ -35,7 +35,7 @@ def compare_runs(
     ids: Annotated[
         str,
         Query(max_length=2000, description="2 to 20 ids, by commas.", examples=["r-7f3k2m9qwa,r-6xqkp2aaaa"]),
-    ],
+    ] = "",
     lower: _Names = "",
     higher: _Names = "",
 ) -> Response:
