@@ -1,6 +1,6 @@
 """Changes of many runs, and of one run's labels, on the wire."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -45,7 +45,7 @@ class TagSelection(Selection):
 
     add: Tags = []
     remove: Tags = []
-    experiment: Annotated[Experiment | str | None, Field(max_length=63, description='"" takes it away.')] = None
+    experiment: Annotated[Experiment | Literal[""] | None, Field(description='"" takes it away.')] = None
 
     @model_validator(mode="after")
     def _some_change(self) -> "TagSelection":
