@@ -1,9 +1,10 @@
 // Charts of several runs laid over each other. What the reader sets is kept in the address.
-import { $, $$, actions } from "./app.js";
+import { $, $$, actions, toast } from "./app.js";
 import { draw, sizes, slider, table } from "./charts.js";
 
 const MOST = 8, DASHES = [null, [8, 4], [2, 3], [8, 3, 2, 3]];
 const charts = $("#charts");
+actions["copy-link"] = async () => { await navigator.clipboard?.writeText(location.href); toast($("#toast-copied")); };
 if (charts && window.uPlot) {
   const asked = new URLSearchParams(location.search);
   const set = { smoothing: Number(slider.value), axis: asked.get("x") === "time" ? "time" : "step" };

@@ -2,7 +2,7 @@
 import { $, $$, actions } from "./app.js";
 
 const form = $("#picks"), all = $("#pick-all"), count = $("#pick-count");
-const boxes = () => $$("#rows input[name=runs]", form);
+const boxes = () => $$("#rows input[name=runs]");
 let last = null;
 
 function tell() {
@@ -31,7 +31,7 @@ if (form) {
     compare: () => $("#pick-compare").click(),
     "pick-none": clear,
   });
-  form.addEventListener("click", (event) => {
+  document.addEventListener("click", (event) => {
     const box = event.target;
     if (box.name !== "runs") return;
     if (event.shiftKey && box.checked) range(box);

@@ -227,6 +227,8 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
         "sweep/first": [f"old-{number}" for number in range(20)],
     }.items():
         session.execute(update(Run).where(Run.id.in_([made.ids[key] for key in keys])).values(experiment=experiment))
+    worse = update(MetricSeries).where(MetricSeries.run_id == made.ids["failed"])
+    session.execute(worse.values(last_value=MetricSeries.last_value * 1.4))
     for name, q, owner, is_shared in (
         ("My failures", "status:failed owner:me", "alice", False),
         (NASTY[:60], "tag:sweep", "alice", True),
