@@ -56,7 +56,9 @@ def save_view(
     values = {"project_id": project_id, "user_id": actor.user_id, "name": name, "q": q.strip(), "sort": sort}
     try:
         with session.begin_nested():
-            key = session.scalar(insert(SavedView).values(**values, is_shared=is_shared).returning(SavedView.id))
+            key: uuid.UUID | None = session.scalar(
+                insert(SavedView).values(**values, is_shared=is_shared).returning(SavedView.id)
+            )
     except IntegrityError:
         raise ViewExists(name=name) from None
     assert key is not None

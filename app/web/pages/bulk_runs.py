@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.domain import filters
 from app.domain.access import Action
-from app.domain.bulk import MOST_TAGS, SKIPS, Change, Verb
+from app.domain.bulk import MOST_TAGS, SKIPS, Change, Skip, Verb
 from app.domain.filters import FilterError
 from app.errors import N_, FieldError, Invalid
 from app.i18n import translate, translate_plural
@@ -218,7 +218,7 @@ def _change(language: str, asked: _Asked) -> tuple[Change | None, str]:
     if set(add) & set(remove):
         return None, translate(language, N_("the same tag is to be added and removed"))
     if len(add) > MOST_TAGS:
-        return None, translate(language, SKIPS[bulk_runs.Skip.TOO_MANY_TAGS])
+        return None, translate(language, SKIPS[Skip.TOO_MANY_TAGS])
     return Change(Verb.TAG, tuple(add), tuple(remove), "" if asked.clear else name or None), ""
 
 
