@@ -8,6 +8,7 @@ twice, late or never, and nothing but time is lost.
 import os
 import socket
 import uuid
+from collections.abc import Sequence
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
@@ -25,6 +26,10 @@ _MARK_DUE = text(
     "with marked as (update run set due_at = now() where id = :run_id returning 1)"
     " select pg_notify('berth_due', '') from marked"
 )
+_MARK_ALL_DUE = text(
+    "with marked as (update run set due_at = now() where id = any(:run_ids) returning 1)"
+    " select pg_notify('berth_due', '') from marked limit 1"
+)
 _WAKE_ADMISSION = text("select pg_notify('berth_admission', '')")
 
 
@@ -35,6 +40,11 @@ CLIENT_NAME = f"berth-{socket.gethostname()}-{os.getpid()}"
 def mark_due(session: Session, run_id: uuid.UUID) -> None:
     """Says that somebody has to look at the run. Part of the caller's transaction."""
     session.execute(_MARK_DUE, {"run_id": run_id})
+
+
+def mark_all_due(session: Session, run_ids: Sequence[uuid.UUID]) -> None:
+    """The same of several runs, by one statement."""
+    session.execute(_MARK_ALL_DUE, {"run_ids": [*run_ids]})
 
 
 def wake_admission(session: Session) -> None:

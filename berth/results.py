@@ -131,6 +131,8 @@ class Run:
     state: str = ""
     desired: str = ""
     tags: Sequence[str] = ()
+    experiment: str | None = None
+    archived: bool = False
     created_by: str = ""
     priority: Any = None
     pool: str = ""

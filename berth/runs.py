@@ -31,7 +31,8 @@ _POLL_FIRST, _POLL_LONGEST = 0.2, 2.0
 # All that a `Run` of a list has; without being asked the server sends only what its own lists show.
 _LISTED = ",".join(
     (
-        *("id", "project", "name", "kind", "state", "desired", "tags", "created_by", "priority", "pool"),
+        *("id", "project", "name", "kind", "state", "desired", "tags", "experiment"),
+        *("archived", "created_by", "priority", "pool"),
         *("cpu", "memory", "gpus", "replicas", "attempt", "reason", "exit_code", "first_error", "progress"),
         *("created_at", "queued_at", "started_at", "finished_at", "waited_seconds", "ran_seconds"),
         *("parent", "url", "version"),
@@ -129,6 +130,39 @@ class Runs:
     def rerun(self, run_id: str) -> Run:
         """A new run of the same spec."""
         return read_run(self._client.post(self._client.path("runs", f"{run_id}:rerun")).data, self)
+
+    def bulk(
+        self,
+        verb: str,
+        *,
+        ids: Sequence[str] | None = None,
+        q: str | None = None,
+        dry_run: bool = False,
+        project: str | None = None,
+        **labels: Any,
+    ) -> dict[str, Any]:
+        """Changes up to 1,000 runs: "stop", "tag", "archive", "unarchive" or "rerun-failed".
+
+        The runs are those with `ids`, or all that the filter `q` describes. "tag" takes `add` and `remove`, lists of
+        tags, and `experiment`, where "" takes a run out of its own. Returns `matched`, `changed`, `skipped` and
+        `items`, which say of each run whether it changed, or why not; with `dry_run` what would happen.
+        """
+        path = self._client.path("projects", project or self._client.project, f"runs:{verb}")
+        body = {"ids": None if ids is None else list(ids), "q": q, "dry_run": dry_run, **labels}
+        answer: dict[str, Any] = self._client.post(path, {k: v for k, v in body.items() if v is not None}).data
+        return answer
+
+    def compare(
+        self, ids: Sequence[str], project: str | None = None, lower: str | None = None, higher: str | None = None
+    ) -> dict[str, Any]:
+        """2 to 20 runs side by side: `summary` in words, `parts` with what differs, `metrics` with the best marked.
+
+        `lower` and `higher` are names of metrics by commas, where the rule by name is not right.
+        """
+        path = self._client.path("projects", project or self._client.project, "runs:compare")
+        query = {"ids": ",".join(ids), "lower": lower, "higher": higher}
+        answer: dict[str, Any] = self._client.get(path, query).data
+        return answer
 
     def clone(self, run_id: str, changes: Mapping[str, Any]) -> Run:
         """A new run with some fields of the spec replaced."""

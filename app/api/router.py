@@ -19,6 +19,9 @@ from app.api.routing import PREFIX, Problem
 # The most asked for first: routes are matched in order.
 MODULES = [
     "runs",
+    "bulk_runs",
+    "comparing",
+    "views",
     "metrics",
     "logs",
     "outputs",

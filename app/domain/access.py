@@ -49,6 +49,7 @@ class Action(StrEnum):
     RUN_LOG = "run.log"
     SECRET_READ = "secret.read"
     SECRET_WRITE = "secret.write"
+    VIEW_WRITE = "view.write"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ RULES: dict[Action, Rule] = {
     # Names only: no action reads a value.
     Action.SECRET_READ: Rule(Scope.READ, Role.VIEWER),
     Action.SECRET_WRITE: Rule(Scope.WRITE, Role.EDITOR),
+    Action.VIEW_WRITE: Rule(Scope.WRITE, Role.VIEWER),
 }
 
 

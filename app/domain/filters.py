@@ -15,8 +15,9 @@ from app.domain.quantities import QuantityError, parse_duration
 from app.domain.states import RunState
 from app.errors import N_, BadValue
 
-KEYS = ("status", "owner", "name", "tag", "created", "pool", "priority", "gpu", "param.")
+KEYS = ("status", "owner", "name", "tag", "experiment", "archived", "created", "pool", "priority", "gpu", "param.")
 PRIORITIES = ("low", "normal", "high")
+ARCHIVED = ("yes", "no", "any")  # without a term it is no
 _EXAMPLES = {"created": "created:<7d", "gpu": "gpu:>4"}
 MAX_TERMS = 20
 MAX_LENGTH = 1000
@@ -96,6 +97,8 @@ def _check(key: str, value: str) -> None:
         choices = tuple(RunState)
     elif key == "priority":
         choices = PRIORITIES
+    elif key == "archived":
+        choices = ARCHIVED
     if choices and value not in choices:
         near = difflib.get_close_matches(value, choices, n=1)
         raise FilterError(

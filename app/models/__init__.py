@@ -14,6 +14,7 @@ from app.models.secret import Secret, SecretUse
 from app.models.snapshot import Snapshot
 from app.models.token import ApiToken
 from app.models.user import OneTimeLink, User, UserSession
+from app.models.view import SavedView
 
 __all__ = [
     "ApiToken",
@@ -36,6 +37,7 @@ __all__ = [
     "Reservation",
     "Run",
     "RunEvent",
+    "SavedView",
     "Secret",
     "SecretUse",
     "Snapshot",

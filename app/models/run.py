@@ -18,10 +18,19 @@ class Run(Base):
     __table_args__ = (
         CheckConstraint("state in ('queued', 'starting', 'running', 'succeeded', 'failed', 'stopped')", name="state"),
         CheckConstraint("desired in ('running', 'stopped')", name="desired"),
-        Index("ix_run_project_id_id", "project_id", "id"),
-        Index("ix_run_project_id_state_id", "project_id", "state", "id"),
-        Index("ix_run_project_id_name_id", "project_id", "name", "id"),
-        Index("ix_run_project_id_created_by_id", "project_id", "created_by", "id"),
+        # Lists show what is archived or what is not, so that stands before what they are ordered by.
+        Index("ix_run_project_id_archived_id", "project_id", "archived", "id"),
+        Index("ix_run_project_id_archived_state_id", "project_id", "archived", "state", "id"),
+        Index("ix_run_project_id_archived_name_id", "project_id", "archived", "name", "id"),
+        Index("ix_run_project_id_archived_created_by_id", "project_id", "archived", "created_by", "id"),
+        Index(
+            "ix_run_project_id_archived_experiment_id",
+            "project_id",
+            "archived",
+            "experiment",
+            "id",
+            postgresql_where=text("experiment is not null"),
+        ),
         Index("ix_run_tags", "tags", postgresql_using="gin"),
         Index("ix_run_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
         Index("ix_run_due", "due_at", postgresql_where=text("due_at is not null")),
@@ -45,6 +54,8 @@ class Run(Base):
     spec: Mapped[Json]
     source: Mapped[Json] = mapped_column(default=dict, server_default="{}")  # git commit, branch, dirty, entry point
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
+    experiment: Mapped[str | None]
+    archived: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # hidden from lists
     parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"))
     # What it asks for, taken out of the spec because admission and lists read it.
     pool: Mapped[str]

@@ -96,7 +96,7 @@ def _alternatives(
     session: Session, actor: Actor, project_id: uuid.UUID, terms: Sequence[Term]
 ) -> tuple[list[list[tuple[str, list[Any]]]], list[Term]]:
     """Conditions of which one must hold, as (text, values) each, and the terms that are left."""
-    columns: dict[str, set[Any]] = {}
+    columns: dict[str, set[Any]] = {"r.archived": _archived(terms)}
     strangers: set[uuid.UUID] = set()
     left = []
     for term in terms:
@@ -109,16 +109,37 @@ def _alternatives(
                 strangers |= owners
             else:
                 columns["r.created_by"] = columns.get("r.created_by", owners) & owners
-        else:
+        elif term.key == "experiment" and not term.negated:
+            found = set(term.values)
+            columns["r.experiment"] = columns.get("r.experiment", found) & found
+        elif term.key != "archived":
             left.append(term)
     always = [("r.created_by <> all(%s)", [sorted(strangers)])] if strangers else []
     choices = list(product(*(sorted(values) for values in columns.values())))
     if len(choices) > _MOST_ALTERNATIVES:
-        return [[*always, *((f"{name} = any(%s)", [sorted(values)]) for name, values in columns.items())]], left
+        return [[*always, *(_one_of(name, values) for name, values in columns.items())]], left
     return [
         [*always, *((f"{name} = %s", [value]) for name, value in zip(columns, choice, strict=True))]
         for choice in choices
     ], left
+
+
+def _one_of(name: str, values: set[Any]) -> tuple[str, list[Any]]:
+    """With one value an index goes on to its next column, which `any` would end."""
+    return (f"{name} = %s", [*values]) if len(values) == 1 else (f"{name} = any(%s)", [sorted(values)])
+
+
+def _archived(terms: Sequence[Term]) -> set[bool]:
+    """Which runs a list shows: those that are not archived, unless a term says otherwise."""
+    given = [term for term in terms if term.key == "archived"]
+    found = {True, False} if given else {False}
+    for term in given:
+        named = {flag for value in term.values for flag in _FLAGS[value]}
+        found &= {True, False} - named if term.negated else named
+    return found
+
+
+_FLAGS = {"yes": {True}, "no": {False}, "any": {True, False}}
 
 
 def _user_ids(session: Session, actor: Actor, project_id: uuid.UUID, term: Term) -> set[uuid.UUID]:
@@ -138,6 +159,8 @@ def _condition(term: Term, now: datetime.datetime) -> tuple[str, list[Any]]:
     key, values = term.key, list(term.values)
     if key == "tag":
         return _any_of("r.tags @> array[%s::text]", values)
+    if key == "experiment":
+        return "r.experiment = any(%s)", [values]
     if key == "pool":
         return "r.pool = any(%s)", [values]
     if key == "priority":

@@ -37,6 +37,8 @@ class RunRow(NamedTuple):
     state: str
     desired: str
     tags: list[str]
+    experiment: str | None
+    archived: bool
     created_by: str
     priority: int
     pool: str
@@ -117,6 +119,8 @@ ITEM_FIELDS = {
     "state": "r.state",
     "desired": "r.desired",
     "tags": "r.tags",
+    "experiment": "r.experiment",
+    "archived": "r.archived",
     "created_by": "u.name",
     "priority": "case r.priority when -10 then 'low' when 10 then 'high' else 'normal' end",
     "pool": "r.pool",
@@ -216,6 +220,17 @@ def get_run(session: Session, actor: Actor, public_id: str) -> RunRow:
     if row is None:
         raise NotFound
     return RunRow(*row)
+
+
+def get_runs(session: Session, actor: Actor, project_id: uuid.UUID, public_ids: Sequence[str]) -> list[RunRow]:
+    """Several runs of a project as `get_run` gives one, in the order asked for; those that are not there are not."""
+    visible, values = _visible_to(actor)
+    rows = driver(session).execute(
+        f"select {DETAIL} from run r {JOINED} where r.public_id = any(%s) and r.project_id = %s and {visible}",
+        [[*public_ids], project_id, *values],
+    )
+    found = {row.public_id: row for row in (RunRow(*row) for row in rows.fetchall())}
+    return [found[public_id] for public_id in public_ids if public_id in found]
 
 
 class RunRef(NamedTuple):

@@ -74,11 +74,11 @@ def _submit_statement(*, with_key: bool) -> str:
     ),"""
     return f"""
     with {once if with_key else ""} made as (
-      insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, parent_id, pool,
-                       priority, cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
+      insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id,
+                       pool, priority, cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
       select %(id)s, %(public_id)s, %(project_id)s, %(actor_id)s, %(name)s, %(kind)s, %(spec)s, %(source)s,
-             %(tags)s, %(parent_id)s, %(pool)s, %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s,
-             %(replicas)s, 'JUST_SUBMITTED', '{{}}' {"from once" if with_key else ""}
+             %(tags)s, %(experiment)s, %(parent_id)s, %(pool)s, %(priority)s, %(cpu_millis)s,
+             %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}' {"from once" if with_key else ""}
       returning *
     ), told as (
       insert into run_event (run_id, code, attempt, new_state, actor_id, data)
@@ -129,6 +129,7 @@ def submit_run(
         "spec": json.dumps(stored),
         "source": json.dumps(source),
         "tags": spec.tags,
+        "experiment": spec.experiment,
         "parent_id": parent_id,
         "pool": spec.pool,
         "priority": PRIORITIES[spec.priority],
@@ -200,7 +201,7 @@ def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
 
 
 _LINE_LENGTH = text("""
-select count(*) from (select 1 from run where project_id = :id and state = 'queued' limit :limit) line
+select count(*) from (select 1 from run where project_id = :id and not archived and state = 'queued' limit :limit) line
 """)
 
 # Both change rarely and are only a first wall, so a submit does not pay a query for them each time.
@@ -292,7 +293,7 @@ def rerun(
     """
     run = get_run(session, actor, public_id)
     require(actor, Action.RUN_WRITE, run.project_id)
-    spec = dict(run.spec) | (changes or {})
+    spec = dict(run.spec) | {"tags": run.tags, "experiment": run.experiment} | (changes or {})
     if changes and "command" in changes:
         spec.pop("script", None)
     if changes and "script" in changes:

@@ -1,5 +1,8 @@
 // The page of one run: its log and its charts. Lines are drawn as app/web/loglines.py draws them.
 import { $, $$, actions, toast } from "./app.js";
+import { draw as drawChart, number, show, sizes, slider, smooth, table } from "./charts.js";
+
+export { smooth };
 
 const BLOCK = 500, HEIGHT = 19, LONGEST = 16384, SEGMENT = 400000, KEPT = 3;
 const escapes = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
@@ -356,85 +359,22 @@ if (card && view) {
 }
 
 // ---- charts --------------------------------------------------------------------------------------------------
-const charts = $("#charts"), slider = $("#smoothing");
-// TensorBoard's smoothing: an exponential mean with its start corrected.
-export const smooth = (values, weight) => {
-  let last = 0, n = 0;
-  return values.map((value) => {
-    if (value === null) return null;
-    last = last * weight + (1 - weight) * value;
-    n++;
-    return last / (1 - weight ** n);
-  });
-};
+const charts = $("#charts");
 if (charts && window.uPlot) {
   const kept = JSON.parse(localStorage.getItem("berth-charts") ?? "{}");
   const set = { smoothing: kept.smoothing ?? 0.6, axis: kept.axis ?? "step" };
-  const probe = document.createElement("i");
-  probe.hidden = true;
-  document.body.append(probe);
-  const token = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
-  const faint = (value) => value.replace(/^rgb\((.*)\)$/, "rgba($1, 0.32)");
-  const number = (value) => (typeof value === "number" ? value : null);
-  const short = (n) => {
-    const size = Math.abs(n);
-    if (size >= 1e6) return `${+(n / 1e6).toFixed(2)}M`;
-    if (size >= 1e4) return `${+(n / 1e3).toFixed(1)}k`;
-    return String(+n.toPrecision(4));
-  };
-  const show = (value) => value === null || value === undefined ? "–" : Number.isInteger(value) && Math.abs(value) < 1e6 ? counted(value) : String(+value.toPrecision(5));
-  const series = new Map(), plots = [], FEW = 40; // a series with fewer points is drawn as it is, with dots
-
-  // Several lines of one chart may have different steps: they are laid over one common axis.
-  function table(names) {
-    const xs = new Set();
-    const lines = names.map((name) => series.get(name)).filter(Boolean);
-    const at = (one, i) => (set.axis === "time" ? one.at_ms[i] / 1000 : one.step[i]);
-    for (const one of lines) for (let i = 0; i < one.step.length; i++) xs.add(at(one, i));
-    const x = [...xs].sort((a, b) => a - b), place = new Map(x.map((value, i) => [value, i]));
-    const data = [x];
-    for (const one of lines) {
-      const raw = new Array(x.length).fill(null);
-      for (let i = 0; i < one.step.length; i++) raw[place.get(at(one, i))] = number(one.last[i]);
-      data.push(raw, one.step.length < FEW ? raw : smooth(raw, Number(set.smoothing)));
-    }
-    return data;
-  }
+  const series = new Map(), plots = [];
+  const linesOf = (el) => JSON.parse(el.dataset.names).map((name) => series.get(name)).filter(Boolean);
   function build(el) {
-    const names = JSON.parse(el.dataset.names).filter((name) => series.has(name));
-    if (!names.length) return;
-    const axis = { stroke: token("--faint"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif", gap: 4 };
-    const options = [{}];
-    names.forEach((name, i) => {
-      const line = token(`--c${(i % 6) + 1}`), few = series.get(name).step.length < FEW;
-      options.push({ stroke: faint(line), width: 1, spanGaps: true, points: { show: few, size: 4.5, fill: line, stroke: line } });
-      options.push({ stroke: line, width: 1.75, spanGaps: true, points: { show: false } });
-    });
-    el.classList.remove("wait");
-    el.textContent = "";
-    const tip = document.createElement("div");
-    tip.className = "tip";
-    tip.hidden = true;
-    const plot = new window.uPlot({
-      width: el.clientWidth - 10, height: el.clientHeight - 8, series: options, padding: [8, 8, 0, 0], legend: { show: false },
-      cursor: { sync: { key: "run" }, points: { size: 6 }, drag: { x: true, y: false } },
-      scales: { x: { time: set.axis === "time" } },
-      axes: [{ ...axis, size: 24, space: 70, ...(set.axis === "time" ? {} : { values: (u, v) => v.map(short) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map(short) }],
-      hooks: { setCursor: [(u) => {
-        const i = u.cursor.idx;
-        tip.hidden = i === null || i === undefined;
-        if (tip.hidden) return;
-        const x = set.axis === "time" ? new Date(u.data[0][i] * 1000).toLocaleTimeString() : counted(u.data[0][i]);
-        tip.textContent = `${x} · ${names.map((name, k) => show(u.data[1 + 2 * k][i])).join(" · ")}`;
-      }] },
-    }, table(names), el);
-    el.append(tip);
-    el.plot = plot;
+    const lines = linesOf(el);
+    if (!lines.length) return;
+    drawChart(el, lines, lines.map((one, i) => ({ colour: (i % 6) + 1 })), set);
     plots.push(el);
   }
   const redraw = (all = false) => {
     for (const el of plots.splice(0)) {
-      if (!all && el.plot.data.length === 1 + 2 * JSON.parse(el.dataset.names).filter((name) => series.has(name)).length) { el.plot.setData(table(JSON.parse(el.dataset.names).filter((name) => series.has(name)))); plots.push(el); continue; }
+      const lines = linesOf(el);
+      if (!all && el.plot.data.length === 1 + 2 * lines.length) { el.plot.setData(table(lines, set)); plots.push(el); continue; }
       el.plot.destroy();
       build(el);
     }
@@ -471,7 +411,7 @@ if (charts && window.uPlot) {
   for (const button of axes) button.addEventListener("click", async () => { set.axis = button.dataset.axis; showAxis(); keep(); await refresh(); redraw(true); });
   document.addEventListener("berth:theme", () => redraw(true));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(true));
-  new ResizeObserver(() => { for (const el of plots) el.plot.setSize({ width: el.clientWidth - 10, height: el.clientHeight - 8 }); }).observe(charts);
+  new ResizeObserver(() => sizes(plots)).observe(charts);
   setSmoothing(set.smoothing);
   showAxis();
   refresh();

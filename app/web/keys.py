@@ -7,7 +7,7 @@ from app.errors import N_
 
 @dataclass(frozen=True)
 class Key:
-    """`press` is one key or two in a row; `does` is the name of an action in app.js, log.js or charts.js."""
+    """`press` is one key or two in a row; `does` is the name of an action in app.js, list.js, run.js or compare.js."""
 
     press: str
     does: str
@@ -26,12 +26,20 @@ LISTS = [
     Key("k", "previous", N_("Previous row")),
     Key("Enter", "open", N_("Open the row")),
 ]
+PICKS = [
+    Key("x", "pick", N_("Tick the row")),
+    Key("X", "pick-range", N_("Tick all rows from the last ticked one")),
+    Key("a", "pick-page", N_("Tick all rows, or none")),
+    Key("v", "compare", N_("Compare the ticked runs")),
+]
+CHARTS = [
+    Key("+", "smoother", N_("Smooth the charts more")),
+    Key("-", "rougher", N_("Smooth the charts less")),
+]
 RUN = [
     Key("o", "part-overview", N_("Overview")),
     Key("m", "part-metrics", N_("Metrics")),
     Key("l", "part-log", N_("Log")),
-    Key("+", "smoother", N_("Smooth the charts more")),
-    Key("-", "rougher", N_("Smooth the charts less")),
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),
 ]
@@ -51,6 +59,8 @@ LOG = [
 GROUPS: dict[str, tuple[str, list[Key]]] = {
     "everywhere": (N_("Everywhere"), EVERYWHERE),
     "lists": (N_("Lists"), LISTS),
+    "picks": (N_("Several runs"), PICKS),
     "run": (N_("Run"), RUN),
+    "charts": (N_("Charts"), CHARTS),
     "log": (N_("Log"), LOG),
 }

@@ -18,5 +18,6 @@ class Place:
 PROJECT = (
     Place("runs", N_("Runs"), "run", "/projects/{project}/runs"),
     Place("secrets", N_("Secrets"), "key", "/projects/{project}/settings/secrets"),
+    Place("experiments", N_("Experiments"), "table", "/projects/{project}/experiments"),
 )
 HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)

@@ -8,4 +8,36 @@ from app.web.pages import home, invitation, login, problems, run, runs, secrets,
 router = APIRouter(include_in_schema=False)
 # The list before the page of one run: "changes" is no run's id.
 for part in (assets, home, login, setup, invitation, terminal, runs, run, secrets, problems):
+from app.web.pages import (
+    bulk_runs,
+    compare,
+    experiments,
+    home,
+    invitation,
+    login,
+    problems,
+    run,
+    runs,
+    setup,
+    terminal,
+    views,
+)
+
+router = APIRouter(include_in_schema=False)
+# The list before the page of one run: "changes" is no run's id.
+for part in (
+    assets,
+    home,
+    login,
+    setup,
+    invitation,
+    terminal,
+    runs,
+    bulk_runs,
+    run,
+    compare,
+    experiments,
+    views,
+    problems,
+):
     router.include_router(part.router)

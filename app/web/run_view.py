@@ -86,6 +86,9 @@ class RunPage:
     name: str
     status: Markup
     tags: list[str]
+    experiment: str
+    experiment_url: str
+    is_archived: bool
     subtitle: Markup
     is_live: bool
     is_stopping: bool
@@ -125,6 +128,9 @@ def build(view: View, row: Any, *, may_write: bool, facts: Mapping[str, Any], er
         name=row.name,
         status=statuses.chip(view.language, row.state, is_stopping=is_stopping(row)),
         tags=list(row.tags),
+        experiment=row.experiment or "",
+        experiment_url=f"/projects/{row.project}/runs?q={quote(f'experiment:{row.experiment}')}",
+        is_archived=row.archived,
         subtitle=_subtitle(view, row),
         is_live=row.state not in TERMINAL,
         is_stopping=is_stopping(row),

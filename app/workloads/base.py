@@ -104,6 +104,7 @@ ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_
 Text = Annotated[str, StringConstraints(max_length=_PARAMETER_LENGTH)]
 Parameter = Annotated[Text | int | float | bool, BeforeValidator(_scalar)]
 Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+Experiment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]{0,254}$"), AfterValidator(_stays_inside)
@@ -144,6 +145,7 @@ class Spec(BaseModel):
 
     name: Annotated[Line, Field(description="What people see in lists; it need not be unique.")]
     tags: Annotated[list[Tag], Field(max_length=50, description="Words to find it by.")] = []
+    experiment: Annotated[Experiment | None, Field(description="The experiment that it is part of.")] = None
     image: Annotated[Image | None, Field(description="The container image, used on clusters.")] = None
     env: Annotated[Env, Field(description="Environment variables.")] = {}
     secrets: Annotated[

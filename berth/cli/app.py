@@ -99,7 +99,7 @@ def _run(arguments: list[str]) -> int:
     if command is None:
         return _group_help(own, commands)
     parser = build_parser(command)
-    options, extra = parser.parse_known_args(own[words:])
+    options, extra = parser.parse_known_args(command.prepare(own[words:]) if command.prepare else own[words:])
     if extra:
         hint = " What belongs to the job comes after --." if command.takes_rest else ""
         raise InvalidInput(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Command:
     """One command. `fields` are those of --json, stable; none means that it has no data to give.
 
-    `is_remote` gives it --project, --server and --context; `takes_rest` lets it have what follows "--".
+    `is_remote` gives it --project, --server and --context; `takes_rest` lets it have what follows "--";
+    `prepare` rewrites its words before they are parsed.
     """
 
     name: str
@@ -26,3 +27,4 @@ class Command:
     usage: str = ""
     is_remote: bool = True
     takes_rest: bool = False
+    prepare: Callable[[list[str]], list[str]] | None = None

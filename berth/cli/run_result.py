@@ -21,6 +21,8 @@ RUN_FIELDS = (
     "state",
     "desired",
     "tags",
+    "experiment",
+    "archived",
     "created_by",
     "priority",
     "pool",

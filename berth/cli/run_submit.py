@@ -35,6 +35,7 @@ def _spec_arguments(parser: argparse.ArgumentParser) -> None:
         "--param", action="append", metavar="K=V", help="parameter; numbers and true/false keep their type"
     )
     spec.add_argument("--tag", action="append", metavar="WORD", help="a word to find it by")
+    spec.add_argument("--experiment", metavar="NAME", help="the experiment that it is part of")
     spec.add_argument("--timeout", metavar="TIME", help="end an attempt after 90s, 8h, …")
     spec.add_argument("--grace", metavar="TIME", help="time between the request to end and the kill (30s)")
     spec.add_argument(
@@ -111,7 +112,7 @@ def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], options: a
 
 def apply_flags(spec: dict[str, Any], options: argparse.Namespace) -> None:
     """Puts the flags over the spec; maps are merged key by key."""
-    for key in ("name", "cpu", "memory", "gpus", "pool", "priority", "image", "timeout", "grace"):
+    for key in ("name", "cpu", "memory", "gpus", "pool", "priority", "image", "experiment", "timeout", "grace"):
         value = getattr(options, key)
         if value is not None:
             spec[key] = value

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from berth import quantities
-from berth.cli import run_files, run_logs, run_submit
+from berth.cli import run_bulk, run_files, run_logs, run_submit
 from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import STATES, Column, Item
@@ -148,6 +148,8 @@ def _facts(run: Mapping[str, Any], is_terminal: bool) -> Iterable[tuple[str, Any
     yield "Waited", quantities.short(run.get("waited_seconds")) if is_terminal else run.get("waited_seconds")
     yield "Ran", quantities.short(run.get("ran_seconds")) if is_terminal else run.get("ran_seconds")
     yield "Attempt", run.get("attempt")
+    yield "Experiment", run.get("experiment")
+    yield "Archived", "yes" if run.get("archived") else None
     yield "Tags", ", ".join(run.get("tags") or ())
     commit = source.get("git_commit")
     yield (
@@ -242,6 +244,8 @@ def _wait(shell: Shell) -> int:
 
 
 def _stop(shell: Shell) -> int:
+    if shell.options.query is not None or shell.options.dry_run or not shell.options.runs:
+        return run_bulk.change(shell, "stop", shell.options.runs)
     return _for_each(shell, "stopping", lambda run_id: shell.client.runs.stop(run_id))
 
 
@@ -310,11 +314,12 @@ COMMANDS = (
         _stop,
         "end runs: politely, after their grace by force",
         "berth run stop r-7f3 r-9k2",
-        _ids,
+        run_bulk.selection_arguments,
         RUN_FIELDS,
     ),
     Command("run rerun", _rerun, "submit the same again", "berth run rerun @last", _ids, RUN_FIELDS),
     run_submit.CLONE,
+    *run_bulk.COMMANDS,
     run_files.OUTPUTS,
     run_files.DOWNLOAD,
 )

@@ -30,7 +30,12 @@ def _at(path: str) -> Callable[[Seed], str]:
     return lambda _: path
 
 
+def _compare(*keys: str) -> Callable[[Seed], str]:
+    return lambda seed: f"/projects/vision/compare?runs={','.join(seed.runs[key] for key in keys)}"
+
+
 RUN = "/projects/{project}/runs/{run}"
+COMPARE = "/projects/{project}/compare"
 LIST = "/projects/{project}/runs"
 SECRETS = "/projects/{project}/settings/secrets"
 
@@ -54,6 +59,32 @@ PAGES = [
     Page("runs-no-match", LIST, _at(f"{VISION}?q=tag:nothing-has-this"), shows=""),
     Page("runs-bad-filter", LIST, _at(f"{VISION}?q=stats:failed"), mark="●", shows="stats"),
     Page("runs-empty", LIST, _at("/projects/empty-project/runs"), shows="berth run submit"),
+    Page("runs-archived", LIST, _at(f"{VISION}?q=archived:yes"), shows="archived-trial", is_variant=True),
+    Page("runs-by-name", LIST, _at(f"{VISION}?sort=name"), mark="○", is_variant=True),
+    Page("runs-did", LIST, _at(f"{VISION}?did=stop.38.2"), mark="●", shows="38", is_variant=True),
+    Page(
+        "experiments", "/projects/{project}/experiments", _at("/projects/vision/experiments"), mark="●", shows="digits"
+    ),
+    Page(
+        "experiments-empty",
+        "/projects/{project}/experiments",
+        _at("/projects/empty-project/experiments"),
+        shows="--experiment",
+    ),
+    Page("compare", COMPARE, _compare("running", "succeeded", "failed"), mark="●", shows="batch_size"),
+    Page("compare-viewer", COMPARE, _compare("succeeded", "failed"), user="bob", shows="lr", is_variant=True),
+    Page("compare-same", COMPARE, _compare("old-1", "old-2"), is_variant=True),
+    Page("compare-nasty", COMPARE, _compare("nasty", "long", "succeeded"), shows=LONG, is_variant=True),
+    Page("compare-one", COMPARE, _compare("running"), status=422, mark="✕", shows="COMPARE_COUNT", is_variant=True),
+    Page(
+        "compare-unknown",
+        COMPARE,
+        _at("/projects/vision/compare?runs=r-7f3k2m9qwa,r-2222222222"),
+        status=404,
+        mark="✕",
+        shows="r-2222222222",
+        is_variant=True,
+    ),
     Page("run-queued", RUN, _run("queued"), mark="◌", shows="r-7f3k2m9qwa"),
     Page("run-starting", RUN, _run("starting"), mark="◔", is_variant=True),
     Page("run-running", RUN, _run("running"), mark="●", shows="batch_size"),
@@ -99,6 +130,9 @@ NO_PAGES = {
     "POST /invitation": "form of the page",
     "POST /terminal": "form of the page",
     "POST /sign-in": "form of the start page with a link",
+    "POST /projects/{project}/runs/bulk": "form of the list; tests/browser/test_bulk.py looks at what it answers",
+    "POST /projects/{project}/views": "form of the list",
+    "POST /projects/{project}/views/{view}/delete": "form of the list",
     "POST /projects/{project}/runs/{run}/stop": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun": "form of the run's page",
     "POST /projects/{project}/settings/secrets": "form of the page",

@@ -26,6 +26,7 @@ from app.models import (
     Replica,
     Run,
     RunEvent,
+    SavedView,
     Secret,
     SecretUse,
     User,
@@ -225,6 +226,35 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
         ),
         tags=["deadline"],
     )
+    _run(
+        session,
+        made,
+        "archived",
+        now,
+        name="archived-trial",
+        state="failed",
+        created=ago(days=9),
+        started=ago(days=9),
+        finished=ago(days=9),
+        exit_code=1,
+    )
+    session.execute(update(Run).where(Run.id == made.ids["archived"]).values(archived=True))
+    for experiment, keys in {
+        "digits": ("failed", "succeeded", "running"),
+        "sweep/first": [f"old-{number}" for number in range(20)],
+    }.items():
+        session.execute(update(Run).where(Run.id.in_([made.ids[key] for key in keys])).values(experiment=experiment))
+    worse = update(MetricSeries).where(MetricSeries.run_id == made.ids["failed"])
+    session.execute(worse.values(last_value=MetricSeries.last_value * 1.4))
+    for name, q, owner, is_shared in (
+        ("My failures", "status:failed owner:me", "alice", False),
+        (NASTY[:60], "tag:sweep", "alice", True),
+    ):
+        session.execute(
+            insert(SavedView).values(
+                project_id=made.ids["vision"], user_id=made.ids[owner], name=name, q=q, sort="name", is_shared=is_shared
+            )
+        )
 
 
 def _run(

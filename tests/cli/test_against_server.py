@@ -559,3 +559,47 @@ def test_a_secret_is_never_an_argument_and_bad_ones_are_told(world: World, tmp_p
     assert "more than 65536" in world.cli("secret", "set", "A", "--from-file", str(tmp_path / "long"), code=2).stderr
     assert "cannot be read" in world.cli("secret", "set", "A", "--from-file", str(tmp_path / "none"), code=2).stderr
     assert "letters, digits" in world.cli("secret", "set", "a b", stdin="x", code=2).stderr
+
+
+def test_labels_archiving_and_comparing(world: World) -> None:
+    spec = {"name": "train", "command": ["python", "train.py"], "parameters": {"lr": 0.1}}
+    first = world.make_run(tags=["draft"], state="succeeded", spec=spec).public_id
+    second = world.make_run(state="failed", spec=spec | {"parameters": {"lr": 1.0}}).public_id
+    done = world.cli("run", "tag", first, second, "+good", "-draft", "--experiment", "digits")
+    assert "2 of 2 changed." in done.stderr
+    shown = world.cli.json("run", "show", first, "--json=tags,experiment,archived")
+    assert shown == {"tags": ["good"], "experiment": "digits", "archived": False}
+    again = world.cli.json("run", "tag", "-q", "-status:queued experiment:digits", "+good", "--json=id,changed,code")
+    assert {item["code"] for item in again} == {"SAME"}
+    compared = world.cli("run", "compare", first, second)
+    assert compared.stdout == "parameters\tlr\t0.1\t1.0\n"
+    assert f"/projects/vision/compare?runs={first},{second}" in compared.stderr
+    assert "differ in parameters (lr 0.1 / 1.0)" in world.cli.json("run", "compare", first, second, "--json")["summary"]
+    assert "COMPARE_COUNT" in world.cli("run", "compare", first, code=2).stderr
+    assert "RUNS_NOT_FOUND" in world.cli("run", "compare", first, "r-2222222222", code=5).stderr
+    foreseen = world.cli("run", "archive", "-q", "status:succeeded,failed", "--dry-run")
+    assert "2 of 2 would change." in foreseen.stderr
+    assert "2 of 2 changed." in world.cli("run", "archive", "-q", "status:succeeded,failed", "-y").stderr
+    assert world.cli("run", "ls", "--quiet").stdout == ""
+    assert len(world.cli("run", "ls", "-q", "archived:yes", "--quiet").stdout.splitlines()) == 2
+    world.cli("run", "unarchive", first)
+    assert world.cli("run", "ls", "--quiet").stdout.strip() == first
+
+
+def test_stopping_and_rerunning_what_a_filter_finds(world: World) -> None:
+    waiting, failed = world.make_run().public_id, world.make_run(state="failed").public_id
+    done = world.cli("run", "stop", "-q", "status:queued,failed")
+    assert "1 of 2 changed. 1 skipped: It has ended." in done.stderr
+    assert world.cli.json("run", "show", waiting, "--json=desired") == {"desired": "stopped"}
+    made = world.cli.json("run", "rerun-failed", failed, "--json=id,new_id")
+    assert world.cli.json("run", "show", made[0]["new_id"], "--json=parent") == {"parent": failed}
+    assert "run again already" in world.cli("run", "rerun-failed", failed).stderr
+    world.cli("run", "stop", "r-2222222222", "--dry-run", code=5)
+    for wrong in (
+        ["run", "stop"],
+        ["run", "archive", failed, "-q", ""],
+        ["run", "tag", failed],
+        ["run", "stop", "-q", "x:y"],
+    ):
+        world.cli(*wrong, code=2)
+    world.cli("run", "archive", failed, code=5, env=world.as_("viewer"))

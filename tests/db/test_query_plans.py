@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from app import db, repositories, schema
 from app.domain import filters
 from app.domain.access import Actor, Role
-from app.repositories import audit, logs, members, metrics, outputs, projects, runs, tokens, users
+from app.repositories import audit, experiments, logs, members, metrics, outputs, projects, runs, tokens, users, views
 from app.repositories.logs import LogSource
 from app.repositories.runs import ITEM_FIELDS, Position
 from bench import rows as bench_rows
@@ -97,6 +97,11 @@ _FIRST = """
 # One run, user and project with much of everything that is listed; the rest have what they usually have.
 _ONE = "(select id from run where name = 'train-50002')"
 _MORE = [
+    """update run set experiment = 'sweep-' || right(name, 5)::int % 2000 where name like 'train-_____'""",
+    """update run set archived = true where id in (
+         select r.id from run r join project p on p.id = r.project_id
+         where p.name = 'project-03' and r.state in ('succeeded', 'failed', 'stopped')
+         order by r.id desc limit 1000)""",
     """insert into "user" (id, name) select gen_random_uuid(), 'somebody-' || n from generate_series(1, 20000) n""",
     """insert into project (id, name) select gen_random_uuid(), 'quiet-' || n from generate_series(1, 2000) n""",
     """insert into membership (project_id, user_id, role) select p.id, u.id, 'viewer'
@@ -248,6 +253,20 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (runs.list_runs, "with a tag of a hundred", _runs("tag:sweep-500"), PAGE),
     (runs.list_runs, "younger than", _runs("created:<20h"), PAGE),
     (runs.list_runs, "older than", _runs("created:>20h"), PAGE),
+    (runs.list_runs, "of an experiment", _runs("experiment:sweep-502"), PAGE),
+    (runs.list_runs, "of an experiment, by state", _runs("experiment:sweep-502 status:failed,succeeded"), PAGE),
+    (runs.list_runs, "archived ones", _runs("archived:yes"), PAGE),
+    (runs.list_runs, "archived ones by name", _runs("archived:yes", sort="name"), PAGE),
+    (runs.list_runs, "archived or not", _runs("archived:any"), PAGE),
+    (runs.list_runs, "archived or not, of a state", _runs("archived:any status:failed"), PAGE),
+    (experiments.list_experiments, "first", lambda s, w: experiments.list_experiments(s, w.project, limit=PAGE), PAGE),
+    (
+        experiments.list_experiments,
+        "later",
+        lambda s, w: experiments.list_experiments(s, w.project, after="sweep-5", limit=PAGE),
+        PAGE,
+    ),
+    (views.list_views, "all of a project", lambda s, w: views.list_views(s, w.project, w.person), PAGE),
     (runs.list_run_items, "by default", _items, PAGE),
     (runs.list_by_public_ids, "shown ones", lambda s, w: runs.list_by_public_ids(s, ALL, w.shown), PAGE),
     (runs.list_events, "first", lambda s, w: runs.list_events(s, w.run, limit=PAGE), PAGE),

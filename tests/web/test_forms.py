@@ -69,6 +69,8 @@ def test_too_many_tries_are_told_on_the_form(console: Console) -> None:
         ("/invitation", {"k": "x"}),
         (VISION + "/{run}/stop", {}),
         (VISION + "/{run}/rerun", {}),
+        (VISION + "/bulk", {"action": "stop", "runs": "{run}", "confirmed": "1"}),
+        ("/projects/vision/views", {"name": "x"}),
     ],
 )
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
@@ -80,7 +82,9 @@ def test_forms_of_other_sites_are_refused(console: Console, path: str, data: dic
     assert scalar(select(func.count()).select_from(AuditEntry)) == before
 
 
-@pytest.mark.parametrize("path", ["/logout", "/preferences", "/terminal", "stop", "rerun"])
+@pytest.mark.parametrize(
+    "path", ["/logout", "/preferences", "/terminal", "/projects/vision/views", VISION + "/bulk", "stop", "rerun"]
+)
 def test_forms_need_the_pages_own_token(console: Console, path: str) -> None:
     if not path.startswith("/"):
         path = f"{VISION}/{console.seed.runs['running']}/{path}"

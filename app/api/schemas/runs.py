@@ -107,6 +107,8 @@ class RunItem(BaseModel):
     state: str | None = None
     desired: str | None = None
     tags: list[str] | None = None
+    experiment: str | None = None
+    archived: bool | None = None
     created_by: str | None = None
     priority: str | None = None
     pool: str | None = None
@@ -143,6 +145,8 @@ class RunRead(BaseModel):
     state: str
     desired: str
     tags: list[str]
+    experiment: str | None
+    archived: bool
     created_by: str
     priority: str
     pool: str
@@ -248,6 +252,8 @@ def run_read(row: RunRow, now: datetime.datetime, language: str) -> dict[str, An
         "state": row.state,
         "desired": row.desired,
         "tags": row.tags,
+        "experiment": row.experiment,
+        "archived": row.archived,
         "created_by": row.created_by,
         "priority": PRIORITY_NAMES.get(row.priority, "normal"),
         "pool": row.pool,

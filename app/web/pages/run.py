@@ -129,7 +129,7 @@ def _shell(visitor: Visitor, row: Any) -> Shell:
     shell.crumbs = [Crumb(row.project, runs_url), Crumb(runs_word, runs_url), Crumb(row.public_id, is_code=True)]
     shell.mark = statuses.MARKS[row.state]
     shell.title = f"{row.name} · {row.project}"
-    shell.current, shell.keys = "runs", ("everywhere", "run", "log")
+    shell.current, shell.keys = "runs", ("everywhere", "run", "charts", "log")
     return shell
 
 

@@ -19,9 +19,12 @@ from app.domain.states import LIVE, TERMINAL, Desired, RunState
 from app.errors import N_
 from app.i18n import translate, translate_plural
 from app.repositories import runs as repository
+from app.repositories import views as saved
 from app.repositories.runs import Position
+from app.services.views import SORTS
 from app.web import formats, reasons, statuses
-from app.web.deps import Visitor, visit
+from app.web.deps import Visitor, see_other, visit
+from app.web.pages import bulk_runs, views
 from app.web.templating import Crumb, macro, render
 
 PAGE = 50
@@ -52,6 +55,7 @@ class RunRow:
     reason: str
     reason_class: str
     tags: list[str]
+    experiment: str
     owner: str
     resources: str
     waited: str
@@ -75,6 +79,8 @@ class RunsPage:
     filter_fix: str = ""
     order: str = "descending"
     order_url: str = ""
+    name_order: str = ""
+    name_url: str = ""
     more_url: str = ""
     poll_url: str = ""
     fresh: str = ""
@@ -82,6 +88,22 @@ class RunsPage:
     is_empty: bool = False
     may_write: bool = False
     command_line: str = ""
+    sort: str = "-created"
+    did: str = ""
+    views: list["ViewLink"] = field(default_factory=list)
+    is_archive: bool = False
+    views_url: str = ""
+
+
+@dataclass(frozen=True)
+class ViewLink:
+    """A saved view: its list, and whether that is what is shown. `delete_url` is "" where it is not the reader's."""
+
+    name: str
+    url: str
+    is_on: bool
+    is_shared: bool
+    delete_url: str
 
 
 _CHIPS = [
@@ -89,14 +111,26 @@ _CHIPS = [
     (N_("Waiting"), "status:queued"),
     (N_("Failed"), "status:failed"),
     (N_("Mine"), "owner:me"),
+    (N_("Archived"), "archived:yes"),
 ]
 
 
 @router.get("/projects/{project}/runs")
-def list_page(request: Request, project: str, q: str = "", sort: str = "-created", after: str = "") -> Response:
-    """A page of 50 runs, newest first unless `sort=created`."""
+def list_page(
+    request: Request,
+    project: str,
+    q: str = "",
+    sort: str = "-created",
+    after: str = "",
+    view: str = "",
+    did: str = "",
+) -> Response:
+    """A page of 50 runs, newest first unless `sort` says otherwise. `view` is a saved view's key, `did` what a form
+    before this page has done."""
     now = datetime.datetime.now(datetime.UTC)
-    sort = sort if sort in ("created", "-created") else "-created"
+    sort = sort if sort in SORTS else "-created"
+    if view:
+        return _open_view(request, project, view)
     with visit(request) as visitor:
         found = visitor.project(project)
         terms, problem = _parse(q)
@@ -106,25 +140,28 @@ def list_page(request: Request, project: str, q: str = "", sort: str = "-created
             found.id,
             terms=terms,
             sort=sort,
-            after=_position(after),
+            after=_position(after, sort),
             limit=PAGE,
             now=now,
         )
         shell = visitor.shell(found.name)
         page = _page(visitor, found.name, q, sort)
         page.table = [_show(visitor, row, now) for row in rows[:PAGE]]
+        page.views = _views(visitor, found.id, page.url, q, sort)
         page.may_write = can(visitor.actor, Action.RUN_WRITE, found.id) == Verdict.ALLOWED
+    page.did = bulk_runs.told(visitor.language, did)
+    page.is_archive = any(term.key == "archived" for term in terms)
     if problem:
         page.filter_error = translate(visitor.language, problem.message, **problem.slots)
         page.filter_fix = problem.fix or ""
     page.is_empty = not rows and not q and not after
     if len(rows) > PAGE:
-        page.more_url = _url(page.url, q=q, sort=_unless_default(sort), after=rows[PAGE - 1].id.hex)
+        page.more_url = _url(page.url, q=q, sort=_unless_default(sort), after=_after(rows[PAGE - 1], sort))
     page.poll_url = _poll_url(page, rows[:PAGE], after or sort != "-created")
     shell.crumbs = [Crumb(found.name, page.url), Crumb(translate(visitor.language, "Runs"))]
     shell.title = f"{translate(visitor.language, 'Runs')} · {found.name}"
     shell.mark = "●" if any(row.state in LIVE for row in rows) else "○"
-    shell.current, shell.keys = "runs", ("everywhere", "lists")
+    shell.current, shell.keys = "runs", ("everywhere", "lists", "picks")
     return render("runs/list.html", shell, page)
 
 
@@ -159,12 +196,39 @@ def changes(request: Request, project: str, q: str = "", top: str = "", seen: st
 
 def _page(visitor: Visitor, project: str, q: str, sort: str) -> RunsPage:
     url = f"/projects/{quote(project)}/runs"
-    page = RunsPage(url, q)
+    page = RunsPage(url, q, sort=sort, views_url=f"/projects/{quote(project)}/views")
     page.chips = [_chip(visitor.language, url, q, text, term) for text, term in _CHIPS]
-    page.order = "descending" if sort == "-created" else "ascending"
+    page.order = "" if "name" in sort else "descending" if sort == "-created" else "ascending"
     page.order_url = _url(url, q=q, sort="created" if sort == "-created" else "")
+    page.name_order = {"name": "ascending", "-name": "descending"}.get(sort, "")
+    page.name_url = _url(url, q=q, sort="-name" if sort == "name" else "name")
     page.command_line = f"berth run submit --project {project} --cpu 1 --memory 1Gi -- python train.py"
     return page
+
+
+def _views(visitor: Visitor, project_id: uuid.UUID, url: str, q: str, sort: str) -> list[ViewLink]:
+    found = saved.list_views(visitor.session, project_id, visitor.actor.user_id)
+    is_owner = can(visitor.actor, Action.PROJECT_WRITE, project_id) == Verdict.ALLOWED
+    base = url.removesuffix("/runs")
+    return [
+        ViewLink(
+            view.name if view.is_own else f"{view.name} · {view.owner}",
+            _url(url, q=view.q, sort=_unless_default(view.sort)),
+            (view.q, view.sort) == (q.strip(), sort),
+            view.is_shared,
+            f"{base}/views/{view.id}/delete" if view.is_own or is_owner else "",
+        )
+        for view in found
+    ]
+
+
+def _open_view(request: Request, project: str, view: str) -> Response:
+    """The address of a view leads to the list that it describes."""
+    with visit(request) as visitor:
+        found = visitor.project(project)
+        key = views.view_id(view)
+        row = saved.get_view(visitor.session, found.id, visitor.actor.user_id, key)
+    return see_other(views.list_url(found.name, row.q, row.sort))
 
 
 def _chip(language: str, url: str, q: str, text: str, term: str) -> Chip:
@@ -184,10 +248,15 @@ def _parse(q: str) -> tuple[list[Term], FilterError | None]:
         return [], problem
 
 
-def _position(after: str) -> Position | None:
-    """The row that a page continues after, by its key. What is none begins at the top."""
+def _after(row: Any, sort: str) -> str:
+    """A row's place for the address of the next page: its key, and its name where that is the order."""
+    return f"{row.id.hex}{row.name}" if "name" in sort else str(row.id.hex)
+
+
+def _position(after: str, sort: str = "") -> Position | None:
+    """The row that a page continues after. What is none begins at the top."""
     try:
-        return Position(uuid.UUID(hex=after)) if after else None
+        return Position(uuid.UUID(hex=after[:32]), after[32:] if "name" in sort else None) if after else None
     except ValueError:
         return None
 
@@ -266,6 +335,7 @@ def build_row(row: Any, language: str, zone: datetime.tzinfo, now: datetime.date
         reason=_why(row, language) if says else "",
         reason_class="bad" if state == RunState.FAILED else "",
         tags=row.tags,
+        experiment=row.experiment or "",
         owner=row.created_by,
         resources=resources(row),
         waited=formats.span(waited, language),

@@ -178,7 +178,7 @@ def test_own_scripts_and_styles_stay_small() -> None:
 
 
 def test_key_actions_are_known_to_the_scripts() -> None:
-    source = "".join(assets.assets()[name].plain.decode() for name in ("app.js", "run.js"))
+    source = "".join(assets.assets()[name].plain.decode() for name in ("app.js", "list.js", "run.js"))
     for _, group in keys.GROUPS.values():
         for key in group:
             assert re.search(rf'"?\b{re.escape(key.does)}"?\s*[:=(]', source), key.does
