@@ -3,11 +3,6 @@
 from fastapi import APIRouter
 
 from app.web import assets
-from app.web.pages import home, invitation, login, problems, run, runs, secrets, setup, terminal
-
-router = APIRouter(include_in_schema=False)
-# The list before the page of one run: "changes" is no run's id.
-for part in (assets, home, login, setup, invitation, terminal, runs, run, secrets, problems):
 from app.web.pages import (
     bulk_runs,
     compare,
@@ -18,6 +13,7 @@ from app.web.pages import (
     problems,
     run,
     runs,
+    secrets,
     setup,
     terminal,
     views,
@@ -38,6 +34,7 @@ for part in (
     compare,
     experiments,
     views,
+    secrets,
     problems,
 ):
     router.include_router(part.router)
