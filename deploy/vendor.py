@@ -76,6 +76,16 @@ ICONS = {
     "up": "chevron-up",
     "book": "book",
     "open": "shield-off",
+    "home": "home",
+    "users": "users",
+    "projects": "folders",
+    "settings": "settings",
+    "health": "heartbeat",
+    "key": "key",
+    "robot": "robot",
+    "trash": "trash",
+    "mail": "mail",
+    "devices": "device-desktop",
 }
 
 
