@@ -14,6 +14,8 @@ from app.db import driver
 from app.domain.access import Actor
 from app.repositories.runs import RunRow, list_by_public_ids
 
+__all__ = ["RunRow"]
+
 MOST = 1000  # counts go no further
 
 
@@ -43,13 +45,13 @@ _WAITING = """
 """
 # The limits stand inside, so that a project with a very long line costs no more than one with a thousand in it.
 _COUNTS = """
-  select p.id,
+  select p.name,
     (select count(*) from (select 1 from run where project_id = p.id and state = 'starting' limit %(most)s) a)
     + (select count(*) from (select 1 from run where project_id = p.id and state = 'running' limit %(most)s) b),
     (select count(*) from (select 1 from run where project_id = p.id and state = 'queued' limit %(most)s) c),
     (select count(*) from (select 1 from membership m join "user" u on u.id = m.user_id
        where m.project_id = p.id and u.kind = 'person' limit %(most)s) d)
-  from project p where p.id = any(%(projects)s)
+  from project p where p.name = any(%(projects)s) and p.deleted_at is null
 """
 
 
@@ -68,8 +70,8 @@ def list_waiting(session: Session, actor: Actor, before: datetime.datetime, limi
     return _rows(session, actor, _WAITING, [actor.user_id, before, _projects(actor), limit])
 
 
-def count_runs(session: Session, projects: Sequence[uuid.UUID]) -> dict[uuid.UUID, ProjectCounts]:
-    """Counts by project. Callers have checked that the actor may see them."""
+def count_runs(session: Session, projects: Sequence[str]) -> dict[str, ProjectCounts]:
+    """Counts by the project's name. Callers have checked that the actor may see them."""
     values = {"projects": list(projects), "most": MOST + 1}
     rows = driver(session).execute(_COUNTS, values).fetchall()
     return {key: ProjectCounts(*counts) for key, *counts in rows}

@@ -3,9 +3,28 @@
 from fastapi import APIRouter
 
 from app.web import assets
-from app.web.pages import home, invitation, login, problems, run, runs, setup, terminal
+from app.web.pages import (
+    admin_projects,
+    admin_users,
+    audit,
+    health,
+    home,
+    invitation,
+    login,
+    me,
+    problems,
+    project_accounts,
+    project_members,
+    project_settings,
+    run,
+    runs,
+    setup,
+    terminal,
+)
 
 router = APIRouter(include_in_schema=False)
 # The list before the page of one run: "changes" is no run's id.
 for part in (assets, home, login, setup, invitation, terminal, runs, run, problems):
+    router.include_router(part.router)
+for part in (project_settings, project_members, project_accounts, me, admin_users, admin_projects, audit, health):
     router.include_router(part.router)
