@@ -40,7 +40,10 @@ def list_project_tokens(
     session: Session, project_id: uuid.UUID, after: uuid.UUID | None, limit: int
 ) -> list[dict[str, Any]]:
     """Tokens that work in this project only: of its service accounts, and people's that are narrowed to it."""
-    works = [ApiToken.revoked_at.is_(None), ApiToken.expires_at.is_(None) | (ApiToken.expires_at > func.now())]
+    works: list[Any] = [
+        ApiToken.revoked_at.is_(None),
+        ApiToken.expires_at.is_(None) | (ApiToken.expires_at > func.now()),
+    ]
     if after is not None:
         works.append(ApiToken.id < after)
     accounts = select(User.id).where(User.project_id == project_id, User.kind == "service_account")

@@ -36,6 +36,7 @@ def counted(number: int) -> str:
 def build_run(row: Any, language: str, zone: datetime.tzinfo, now: datetime.datetime) -> HomeRun:
     """From a row of the repository. The span is that of waiting, of running, or since it failed."""
     made = build_row(row, language, zone, now)
+    since: int | None
     if row.state == RunState.FAILED:
         span, since = (
             formats.span((now - row.finished_at).total_seconds(), language),
