@@ -18,7 +18,6 @@ from app import schema
 from app.db import read_session
 from app.domain import health
 from app.domain.health import Check
-from app.domain.quantities import format_memory
 from app.settings import get_settings
 from app.stores import objects
 
@@ -125,7 +124,7 @@ def _ask_objects() -> tuple[str | None, float]:
 
 def _judge_disk() -> Check:
     usage = shutil.disk_usage(get_settings().home)
-    return health.judge_disk(usage.free, usage.total, format_memory(usage.free // 2**20 * 2**20))
+    return health.judge_disk(usage.free, usage.total, f"{usage.free / 2**30:.1f} GiB")
 
 
 def _result(ask: Callable[..., Any], otherwise: Any) -> Any:
