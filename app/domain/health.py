@@ -95,7 +95,7 @@ def judge_workers(ages: list[float] | None) -> Check:
     if newest > WORKER_LATE:
         fix = N_("See its log: it may be starting anew, or its machine may be overloaded.")
         return Check("worker", Health.WARN, N_("The worker was not heard for a while."), fix, slots, newest)
-    return Check("worker", Health.OK, N_("{count} workers are heard."), "", slots, newest)
+    return Check("worker", Health.OK, N_("Workers heard: {count}."), "", slots, newest)
 
 
 def judge_loop(name: str, left_seconds: float | None, held_seconds: float) -> Check:
