@@ -59,6 +59,15 @@ class Projects(_Noun):
     def create(self, name: str, title: str | None = None) -> Record:
         return self._post("/projects", {"name": name, "title": title})
 
+    def delete(self, name: str, dry_run: bool = False) -> Record:
+        """Deletes the project with all that is in it, or with `dry_run` only says what would go; sizes in bytes.
+
+        Refused with PROJECT_IN_USE while a run of it is waiting or running.
+        """
+        path = self._client.path("projects", name)
+        query = {"dry_run": "true"} if dry_run else {}
+        return Record(self._client.call("DELETE", path, query=query).data or {})
+
     def members(self, name: str) -> Iterator[Record]:
         return self._list(self._client.path("projects", name, "members"))
 
@@ -184,6 +193,14 @@ class Users(_Noun):
         return self._post(self._client.path("users", f"{name}:reset-password"))
 
 
+class Health(_Noun):
+    """`client.health`: how well Berth's parts are, for platform admins."""
+
+    def get(self) -> Record:
+        """`health` (ok, warn or bad) of the whole, and `checks`: `part`, `health`, `says`, `fix`, `age_seconds`."""
+        return self._get("/health")
+
+
 class Audit(_Noun):
     """`client.audit`: who changed what, newest first."""
 
@@ -194,10 +211,20 @@ class Audit(_Noun):
         object_type: str | None = None,
         object_id: str | None = None,
         limit: int | None = None,
+        verb: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
     ) -> Iterator[Record]:
-        """Of one project, or without one of the whole platform (admins)."""
+        """Of one project, or without one of the whole platform (admins). Times are RFC 3339 with an offset."""
         path = self._client.path("projects", project, "audit") if project else "/audit"
-        query = {"actor": actor, "object_type": object_type, "object_id": object_id}
+        query = {
+            "actor": actor,
+            "object_type": object_type,
+            "object_id": object_id,
+            "verb": verb,
+            "since": since,
+            "until": until,
+        }
         return self._list(path, query, limit)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import berth
 from berth import config
-from berth.accounts import Audit, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
+from berth.accounts import Audit, Health, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
 from berth.errors import BerthError, InvalidInput, Unreachable
 from berth.results import Page
 from berth.runs import Runs
@@ -74,6 +74,7 @@ class Client:
         self.tokens = Tokens(self)
         self.users = Users(self)
         self.audit = Audit(self)
+        self.health = Health(self)
 
     @property
     def project(self) -> str:

@@ -77,6 +77,15 @@ ICONS = {
     "up": "chevron-up",
     "book": "book",
     "open": "shield-off",
+    "home": "home",
+    "users": "users",
+    "projects": "folders",
+    "settings": "settings",
+    "health": "heartbeat",
+    "robot": "robot",
+    "trash": "trash",
+    "mail": "mail",
+    "devices": "device-desktop",
 }
 
 

@@ -244,7 +244,7 @@ def find_run(session: Session, public_id: str) -> RunRef:
         db.driver(session)
         .execute(
             "select r.id, r.public_id, r.project_id, p.name from run r join project p on p.id = r.project_id"
-            " where r.public_id = %s",
+            " where r.public_id = %s and p.deleted_at is null",
             (public_id,),
         )
         .fetchone()

@@ -34,6 +34,7 @@ MODULES = [
     "tokens",
     "users",
     "audit",
+    "health",
 ]
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
 

@@ -38,9 +38,11 @@ class Action(StrEnum):
     USER_READ = "user.read"
     USER_WRITE = "user.write"
     AUDIT_READ = "audit.read"
+    HEALTH_READ = "health.read"
     PROJECT_CREATE = "project.create"
     PROJECT_READ = "project.read"
     PROJECT_WRITE = "project.write"
+    PROJECT_DELETE = "project.delete"
     PROJECT_AUDIT = "project.audit"
     MEMBER_READ = "member.read"
     MEMBER_WRITE = "member.write"
@@ -72,9 +74,11 @@ RULES: dict[Action, Rule] = {
     Action.USER_READ: Rule(Scope.READ, admin=True),
     Action.USER_WRITE: Rule(Scope.ADMIN, admin=True),
     Action.AUDIT_READ: Rule(Scope.READ, admin=True),
+    Action.HEALTH_READ: Rule(Scope.READ, admin=True),
     Action.PROJECT_CREATE: Rule(Scope.ADMIN, admin=True),
     Action.PROJECT_READ: Rule(Scope.READ, Role.VIEWER),
     Action.PROJECT_WRITE: Rule(Scope.ADMIN, Role.OWNER),
+    Action.PROJECT_DELETE: Rule(Scope.ADMIN, Role.OWNER),
     Action.PROJECT_AUDIT: Rule(Scope.READ, Role.OWNER),
     Action.MEMBER_READ: Rule(Scope.READ, Role.VIEWER),
     Action.MEMBER_WRITE: Rule(Scope.ADMIN, Role.OWNER),

@@ -17,6 +17,8 @@ class AuditEntry(Base):
     __table_args__ = (
         Index("ix_audit_entry_project_id_id", "project_id", "id"),
         Index("ix_audit_entry_actor_id_id", "actor_id", "id"),
+        Index("ix_audit_entry_verb_id", "verb", "id"),
+        Index("ix_audit_entry_at", "at"),
         Index("ix_audit_entry_object_type_object_id_id", "object_type", "object_id", "id"),
     )
 

@@ -5,11 +5,14 @@ import uuid
 from sqlalchemy import CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Created, Key
+from app.models.base import Base, Created, Key, Time
 
 
 class Project(Base):
-    """A tenant: everything users make belongs to exactly one."""
+    """A tenant: everything users make belongs to exactly one.
+
+    A deleted one has no members and a name that nobody can give, until housekeeping has removed what was in it.
+    """
 
     __tablename__ = "project"
 
@@ -18,6 +21,7 @@ class Project(Base):
     title: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[Created]
     version: Mapped[int] = mapped_column(default=1, server_default="1")
+    deleted_at: Mapped[Time | None]
 
 
 class Membership(Base):

@@ -31,6 +31,13 @@ class Run(Base):
             "id",
             postgresql_where=text("experiment is not null"),
         ),
+        Index(
+            "ix_run_mine_live",
+            "created_by",
+            "id",
+            postgresql_where=text("state in ('queued', 'starting', 'running')"),
+        ),
+        Index("ix_run_mine_failed", "created_by", "finished_at", postgresql_where=text("state = 'failed'")),
         Index("ix_run_tags", "tags", postgresql_using="gin"),
         Index("ix_run_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
         Index("ix_run_due", "due_at", postgresql_where=text("due_at is not null")),

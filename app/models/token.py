@@ -15,6 +15,12 @@ class ApiToken(Base):
     __table_args__ = (
         CheckConstraint("scope in ('read', 'write', 'admin')", name="scope"),
         Index("ix_api_token_user_id_id", "user_id", "id", postgresql_where="revoked_at is null"),
+        Index(
+            "ix_api_token_project_id_id",
+            "project_id",
+            "id",
+            postgresql_where="project_id is not null and revoked_at is null",
+        ),
     )
 
     id: Mapped[Key]

@@ -1,5 +1,6 @@
 """Reading the audit log, newest first: all of it for platform admins, a project's for its owners."""
 
+import datetime
 import uuid
 from typing import Any
 
@@ -18,9 +19,17 @@ def list_entries(
     object_id: str | None,
     after: int | None,
     limit: int,
+    verb: str | None = None,
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
 ) -> list[dict[str, Any]]:
-    """Entries with the filters given, the next `limit` below an id. `project_id` None is every project."""
-    conditions = []
+    """Entries with the filters given, the next `limit` below an id. `project_id` None is every project.
+
+    `since` is included and `until` is not.
+    """
+    conditions = _between(session, since, until)
+    if verb is not None:
+        conditions.append(AuditEntry.verb == verb)
     if project_id is not None:
         conditions.append(AuditEntry.project_id == project_id)
     if actor is not None:
@@ -50,7 +59,28 @@ def list_entries(
             AuditEntry.request_id,
         )
         .join(keys, keys.c.id == AuditEntry.id)
-        .outerjoin(Project, Project.id == AuditEntry.project_id)
+        .outerjoin(Project, (Project.id == AuditEntry.project_id) & Project.deleted_at.is_(None))
         .order_by(AuditEntry.id.desc())
     )
     return [dict(row._mapping) for row in session.execute(statement)]
+
+
+# No transaction of ours is open for longer (see app/db.py), so an entry's key is made within this time of its `at`.
+_LONGEST = datetime.timedelta(minutes=10)
+
+
+def _between(session: Session, since: datetime.datetime | None, until: datetime.datetime | None) -> list[Any]:
+    """Conditions on the time, and on the keys that are possible then: the list is in the order of its keys, and
+    without a bound on them it would read all entries that are newer than the time asked for."""
+    found: list[Any] = []
+    if since is not None:
+        found.append(AuditEntry.at >= since)
+        before = select(AuditEntry.id).where(AuditEntry.at < since - _LONGEST).order_by(AuditEntry.at.desc()).limit(1)
+        if (key := session.scalar(before)) is not None:
+            found.append(AuditEntry.id > key)
+    if until is not None:
+        found.append(AuditEntry.at < until)
+        behind = select(AuditEntry.id).where(AuditEntry.at > until + _LONGEST).order_by(AuditEntry.at).limit(1)
+        if (key := session.scalar(behind)) is not None:
+            found.append(AuditEntry.id < key)
+    return found

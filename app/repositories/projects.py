@@ -20,6 +20,7 @@ def visible_to(actor: Actor) -> Any:
         statement = select(*columns, Membership.role).join(
             Membership, (Membership.project_id == Project.id) & (Membership.user_id == actor.user_id)
         )
+    statement = statement.where(Project.deleted_at.is_(None))
     return statement.where(Project.id == actor.only_project) if actor.only_project is not None else statement
 
 

@@ -200,7 +200,7 @@ _ITEM = "r.id, r.public_id, r.name, r.cpu_millis, r.memory_bytes, r.reason_code,
 def _visible_to(actor: Actor) -> tuple[str, list[Any]]:
     """The condition that every read of runs of more than one project starts from."""
     if actor.sees_all_projects:
-        return "true", []
+        return "p.deleted_at is null", []
     projects = [actor.only_project] if actor.only_project and actor.role_in(actor.only_project) else []
     if actor.only_project is None:
         projects = list(actor.roles)
@@ -250,7 +250,8 @@ def get_run_ref(session: Session, actor: Actor, public_id: str) -> RunRef:
     row = (
         driver(session)
         .execute(
-            f"select id, public_id, project_id, state, attempt, version from run r where public_id = %s and {visible}",
+            "select r.id, r.public_id, r.project_id, r.state, r.attempt, r.version"
+            f" from run r {JOINED} where r.public_id = %s and {visible}",
             [public_id, *values],
         )
         .fetchone()

@@ -1,9 +1,10 @@
 """Reading users. The whole list is for platform admins; everybody reads themselves."""
 
+import datetime
 import uuid
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.access import Actor
@@ -13,9 +14,13 @@ from app.models import Membership, Project, User, UserSession
 _COLUMNS = (User.id, User.name, User.display_name, User.is_admin, User.disabled_at, User.created_at)
 
 
-def list_users(session: Session, after: str | None, limit: int) -> list[dict[str, Any]]:
-    """People by name, the next `limit` after a name."""
+def list_users(session: Session, after: str | None, limit: int, q: str = "") -> list[dict[str, Any]]:
+    """People by name, the next `limit` after a name. With `q` those whose name or display name contains it."""
     statement = select(*_COLUMNS).where(User.kind == "person").order_by(User.name).limit(limit)
+    if q:
+        statement = statement.where(
+            User.name.icontains(q, autoescape=True) | User.display_name.icontains(q, autoescape=True)
+        )
     if after is not None:
         statement = statement.where(User.name > after)
     return [_user(row) for row in session.execute(statement)]
@@ -50,6 +55,36 @@ def get_session(session: Session, actor: Actor) -> dict[str, Any]:
     }
 
 
+def id_of_session() -> Any:
+    """The first bytes of the stored hash in hex: names a session in lists, and says nothing of its cookie."""
+    return func.encode(func.substr(UserSession.token_hash, 1, 8), "hex")
+
+
+def list_sessions(
+    session: Session, actor: Actor, after: tuple[datetime.datetime, str] | None, limit: int
+) -> list[dict[str, Any]]:
+    """The actor's own browsers that are signed in, the newest first, the next `limit` after a (created_at, id)."""
+    key = id_of_session()
+    statement = (
+        select(
+            key.label("id"),
+            UserSession.address,
+            UserSession.agent,
+            UserSession.created_at,
+            UserSession.seen_at,
+            UserSession.expires_at,
+            (UserSession.token_hash == (actor.session_hash or b"")).label("is_this"),
+        )
+        .where(UserSession.user_id == actor.user_id, UserSession.expires_at > func.now())
+        .order_by(UserSession.created_at.desc(), key)
+        .limit(limit)
+    )
+    if after is not None:
+        at, last = after
+        statement = statement.where((UserSession.created_at < at) | ((UserSession.created_at == at) & (key > last)))
+    return [dict(row._mapping) for row in session.execute(statement)]
+
+
 def _user(row: Any) -> dict[str, Any]:
     return {
         "name": row.name,
@@ -65,7 +100,7 @@ def _projects(session: Session, user_id: uuid.UUID, only: uuid.UUID | None = Non
     statement = (
         select(Project.name, Project.title, Membership.role)
         .join(Membership, Membership.project_id == Project.id)
-        .where(Membership.user_id == user_id)
+        .where(Membership.user_id == user_id, Project.deleted_at.is_(None))
         .order_by(Project.name)
         .limit(1000)
     )

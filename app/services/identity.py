@@ -66,10 +66,11 @@ def require(actor: Actor, action: Action, project_id: uuid.UUID | None = None, r
         raise Forbidden
 
 
+_BY_NAME = "select id, name from project where name = %s and deleted_at is null"
 _MEMBERSHIPS = """
   left join lateral (
     select array_agg(m.project_id) as ids, array_agg(m.role) as roles, array_agg(p.name) as names
-    from membership m join project p on p.id = m.project_id where m.user_id = u.id
+    from membership m join project p on p.id = m.project_id where m.user_id = u.id and p.deleted_at is null
   ) m on true
 """
 _USER = "u.id, u.name, u.is_admin, u.kind = 'service_account', u.language, u.theme, m.ids, m.roles, m.names"
@@ -135,7 +136,7 @@ def find_project(session: Session, identity: Identity, name: str) -> ProjectRef 
     """The project by that name if the actor may see it. Costs a statement for platform admins only."""
     found = identity.projects.get(name)
     if found is None and identity.actor.is_admin and identity.actor.scope != Scope.RUN and len(name) <= 64:
-        row = _one(session, "select id, name from project where name = %s", name.replace("\0", "/"))
+        row = _one(session, _BY_NAME, name.replace("\0", "/"))
         found = ProjectRef(*row) if row else None
     if found is None or identity.actor.role_in(found.id) is None:
         return None
@@ -144,7 +145,7 @@ def find_project(session: Session, identity: Identity, name: str) -> ProjectRef 
 
 def get_project(session: Session, actor: Actor, name: str) -> ProjectRef:
     """A project named in a body, if the actor may see it. Raises NotFound."""
-    row = _one(session, "select id, name from project where name = %s", name.replace("\0", "/")[:64])
+    row = _one(session, _BY_NAME, name.replace("\0", "/")[:64])
     if row is None or actor.role_in(row[0]) is None:
         raise NotFound
     return ProjectRef(*row)

@@ -15,7 +15,7 @@ from app.domain.names import new_run_id
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired
-from app.errors import N_, FieldError, Invalid, TooMany
+from app.errors import N_, FieldError, Invalid, NotFound, TooMany
 from app.faults import crash_point
 from app.queue import mark_due
 from app.repositories.runs import DETAIL, JOINED, RunRow, get_run
@@ -66,19 +66,22 @@ class TooManyWaiting(TooMany):
 
 def _submit_statement(*, with_key: bool) -> str:
     """One statement, so the run is there with its history and its audit row or not at all. It gives what `get_run`
-    gives; with a key that was used before, nothing."""
+    gives; with a key that was used before, or in a project that is being deleted, nothing."""
     once = """once as (
       insert into idempotency_key (user_id, route, key, body_hash, status, location)
-      values (%(actor_id)s, %(route)s, %(key)s, %(body_hash)s, 202, %(public_id)s)
+      select %(actor_id)s, %(route)s, %(key)s, %(body_hash)s, 202, %(public_id)s from home
       on conflict do nothing returning key
     ),"""
     return f"""
-    with {once if with_key else ""} made as (
+    with home as (
+      select id from project where id = %(project_id)s and deleted_at is null for key share
+    ), {once if with_key else ""} made as (
       insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id,
                        pool, priority, cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
       select %(id)s, %(public_id)s, %(project_id)s, %(actor_id)s, %(name)s, %(kind)s, %(spec)s, %(source)s,
              %(tags)s, %(experiment)s, %(parent_id)s, %(pool)s, %(priority)s, %(cpu_millis)s,
-             %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}' {"from once" if with_key else ""}
+             %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}'
+             from {"once" if with_key else "home"}
       returning *
     ), told as (
       insert into run_event (run_id, code, attempt, new_state, actor_id, data)
@@ -145,9 +148,10 @@ def submit_run(
     after_commit(session, _submitted)
     if made is not None:
         return RunRow(*made[:-1])
-    assert once is not None, "only a key that was used before makes nothing"
-    answer = idempotency.find(session, once)
-    assert answer is not None, "the key was taken, so its row is there"
+    # Nothing was made: the key was used before, or the project was deleted since the caller found it.
+    answer = None if once is None else idempotency.find(session, once)
+    if answer is None:
+        raise NotFound
     return get_run(session, actor, answer.location or "")
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from app import db, observability
 from app.domain.access import Actor
-from app.errors import N_, Forbidden, Unauthenticated
+from app.errors import N_, Forbidden, NotFound, Unauthenticated
 from app.models import User, UserSession
+from app.repositories.users import id_of_session
 from app.services import audit, links, passwords, throttle
 from app.services.identity import token_hash
 from app.settings import get_settings
@@ -124,6 +125,24 @@ def end_all(session: Session, user_id: uuid.UUID, keep: bytes | None = None) -> 
     if keep is not None:
         statement = statement.where(UserSession.token_hash != keep)
     session.execute(statement)
+
+
+def end_one(session: Session, actor: Actor, session_id: str) -> None:
+    """Ends one of the actor's own sessions by the id that lists show. Raises NotFound."""
+    ended = session.scalar(
+        delete(UserSession)
+        .where(UserSession.user_id == actor.user_id, id_of_session() == session_id)
+        .returning(UserSession.address)
+    )
+    if ended is None:
+        raise NotFound
+    audit.record(session, actor, "session.delete", "user", actor.name, before={"address": ended})
+
+
+def end_others(session: Session, actor: Actor) -> None:
+    """Ends all of the actor's own sessions but the one it came with."""
+    end_all(session, actor.user_id, keep=actor.session_hash)
+    audit.record(session, actor, "session.delete_others", "user", actor.name)
 
 
 def cookie_name() -> str:

@@ -101,7 +101,10 @@ def create_user(
     user_id = _insert(session, name=name, display_name=display_name, is_admin=is_admin)
     audit.record(session, actor, "user.create", "user", name, after={"is_admin": is_admin})
     if project is not None and role is not None:
-        project_id = session.scalar(select(Project.id).where(Project.name == project))
+        # Held until the end: a project that is being deleted gets no more members.
+        project_id = session.scalar(
+            select(Project.id).where(Project.name == project, Project.deleted_at.is_(None)).with_for_update(read=True)
+        )
         if project_id is None:
             raise Invalid([FieldError("/project", N_("is not a project"))])
         session.execute(insert(Membership).values(project_id=project_id, user_id=user_id, role=role))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.domain.access import Action
 from app.errors import N_
 
 
@@ -15,9 +16,41 @@ class Place:
     url: str
 
 
+@dataclass(frozen=True)
+class Tab:
+    """A page of settings; shown to those who may do `action`, or to everybody who sees the others."""
+
+    key: str
+    text: str
+    url: str
+    action: Action | None = None
+    icon: str = ""
+
+
+HOME = Place("home", N_("Home"), "home", "/")
 PROJECT = (
     Place("runs", N_("Runs"), "run", "/projects/{project}/runs"),
-    Place("secrets", N_("Secrets"), "key", "/projects/{project}/settings/secrets"),
     Place("experiments", N_("Experiments"), "table", "/projects/{project}/experiments"),
+    Place("settings", N_("Settings"), "settings", "/projects/{project}/settings"),
+)
+PLATFORM = (
+    Place("users", N_("Users"), "users", "/admin/users"),
+    Place("projects", N_("Projects"), "projects", "/admin/projects"),
+    Place("audit", N_("Audit log"), "time", "/admin/audit"),
+    Place("health", N_("Health"), "health", "/admin/health"),
 )
 HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)
+
+SETTINGS = (
+    Tab("general", N_("General"), "/projects/{project}/settings", Action.PROJECT_READ),
+    Tab("members", N_("Members"), "/projects/{project}/settings/members", Action.MEMBER_READ),
+    Tab("accounts", N_("Service accounts"), "/projects/{project}/settings/service-accounts", Action.MEMBER_READ),
+    Tab("secrets", N_("Secrets"), "/projects/{project}/settings/secrets", Action.SECRET_READ),
+    Tab("tokens", N_("Tokens"), "/projects/{project}/settings/tokens", Action.MEMBER_WRITE),
+    Tab("audit", N_("Audit log"), "/projects/{project}/settings/audit", Action.PROJECT_AUDIT),
+)
+ACCOUNT = (
+    Tab("profile", N_("Profile"), "/me", icon="user"),
+    Tab("tokens", N_("API tokens"), "/me/tokens", icon="key"),
+    Tab("sessions", N_("Sessions"), "/me/sessions", icon="devices"),
+)

@@ -4,13 +4,21 @@ from fastapi import APIRouter
 
 from app.web import assets
 from app.web.pages import (
+    admin_projects,
+    admin_users,
+    audit,
     bulk_runs,
     compare,
     experiments,
+    health,
     home,
     invitation,
     login,
+    me,
     problems,
+    project_accounts,
+    project_members,
+    project_settings,
     run,
     runs,
     secrets,
@@ -35,6 +43,14 @@ for part in (
     experiments,
     views,
     secrets,
+    project_settings,
+    project_members,
+    project_accounts,
+    me,
+    admin_users,
+    admin_projects,
+    audit,
+    health,
     problems,
 ):
     router.include_router(part.router)

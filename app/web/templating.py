@@ -40,6 +40,15 @@ class Crumb:
     is_code: bool = False
 
 
+@dataclass(frozen=True)
+class TabLink:
+    """A page beside others under one heading."""
+
+    text: str
+    url: str
+    is_on: bool
+
+
 @dataclass
 class Shell:
     """The frame of a page: who looks, in which language and theme, where in the site, and what is around."""
@@ -60,6 +69,9 @@ class Shell:
     current: str = ""
     keys: tuple[str, ...] = ("everywhere",)
     zone: str = "UTC"
+    heading: str = ""
+    tabs: list[TabLink] = field(default_factory=list)
+    done: str = ""
 
     @property
     def html_language(self) -> str:

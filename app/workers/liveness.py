@@ -1,10 +1,13 @@
-"""A worker that lives but hears nothing ends itself, so that whoever watches it starts a new one.
+"""A worker that lives but hears nothing ends itself, so that whoever watches it starts a new one; and each says
+every two seconds that it is there, for the page about Berth's health.
 
 Celery can lose its place at the broker without noticing: an acknowledgement that fails while Redis restarts
 leaves a process that waits for nothing. Seen in experiment F4. Loaded by Celery's worker alone.
 """
 
+import contextlib
 import os
+import socket
 import threading
 import time
 
@@ -14,6 +17,7 @@ from celery.signals import worker_ready
 from celery.worker import state
 
 from app.queue import CLIENT_NAME
+from app.services import health
 from app.settings import get_settings
 
 log = structlog.get_logger(__name__)
@@ -43,8 +47,11 @@ def _watch(**_: object) -> None:
 def _listen() -> None:
     client = redis.Redis.from_url(get_settings().redis_url, socket_timeout=3, socket_connect_timeout=2)
     hearing = Hearing()
+    name = f"{socket.gethostname()}:{os.getpid()}"
     while True:
         time.sleep(_PERIOD_SECONDS)
+        with contextlib.suppress(redis.RedisError):
+            health.record_worker(client, name)
         if hearing.is_lost(_listens(client), len(state.active_requests)):
             log.critical("this worker asks the broker for no messages; ending, to be started again")
             os._exit(_EXIT_CODE)

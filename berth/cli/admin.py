@@ -1,4 +1,4 @@
-"""`berth admin …`: users, the audit log, and the way back for an admin who is locked out."""
+"""`berth admin …`: users, the audit log, health, and the way back for an admin who is locked out."""
 
 import argparse
 
@@ -85,6 +85,9 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actor", metavar="USER", help="only what this user did")
     parser.add_argument("--type", metavar="TYPE", help="only about objects of this type, such as run or user")
     parser.add_argument("--object", metavar="ID", help="only about this object")
+    parser.add_argument("--verb", metavar="VERB", help="only what was done so, such as member.set")
+    parser.add_argument("--since", metavar="TIME", help="from then on, such as 2026-11-01T00:00:00Z")
+    parser.add_argument("--until", metavar="TIME", help="before then")
     parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (50); 0 is all")
 
 
@@ -95,6 +98,9 @@ def _audit(shell: Shell) -> int:
         actor=options.actor,
         object_type=options.type,
         object_id=options.object,
+        verb=options.verb,
+        since=options.since,
+        until=options.until,
         limit=options.limit if options.limit > 0 else None,
     )
     columns = [
@@ -107,6 +113,22 @@ def _audit(shell: Shell) -> int:
     ]
     shell.out.table((row.raw for row in rows), columns, "nothing yet")
     return Exit.OK
+
+
+def _health(shell: Shell) -> int:
+    found = shell.client.health.get().raw
+    if shell.out.is_json:
+        shell.out.object(found)
+    else:
+        columns = [
+            Column("HEALTH", lambda check: check.get("health")),
+            Column("PART", lambda check: check.get("part")),
+            Column(
+                "SAYS", lambda check: " ".join(filter(None, (check.get("says"), check.get("fix")))), is_flexible=True
+            ),
+        ]
+        shell.out.table(iter(found.get("checks") or ()), columns, key="part")
+    return Exit.OK if found.get("health") != "bad" else Exit.UNEXPECTED
 
 
 def _reset_password(shell: Shell) -> int:
@@ -150,6 +172,7 @@ COMMANDS = (
         _audit_arguments,
         _AUDIT_FIELDS,
     ),
+    Command("admin health", _health, "how well Berth's parts are", "berth admin health", fields=("health", "checks")),
     Command(
         "admin reset-password",
         _reset_password,

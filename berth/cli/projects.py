@@ -11,6 +11,18 @@ from berth.errors import InvalidInput
 
 _FIELDS = ("name", "title", "role", "version", "created_at")
 _MEMBER_FIELDS = ("name", "display_name", "role", "kind", "disabled", "created_at")
+_CONTENTS = (
+    "live_runs",
+    "runs",
+    "log_bytes",
+    "outputs",
+    "output_bytes",
+    "snapshots",
+    "snapshot_bytes",
+    "members",
+    "service_accounts",
+    "tokens",
+)
 _ROLES = ("viewer", "editor", "owner")
 
 
@@ -46,6 +58,27 @@ def _show(shell: Shell) -> int:
         shell.result(project, "name", "")
     else:
         shell.out.facts((name.replace("_", " ").capitalize(), value) for name, value in project.items())
+    return Exit.OK
+
+
+def _delete_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the project")
+    parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _delete(shell: Shell) -> int:
+    name = shell.options.name
+    if not shell.options.dry_run:
+        going = shell.client.projects.delete(name, dry_run=True).raw
+        told = f"{going.get('runs')} runs, {going.get('outputs')} outputs, {going.get('members')} members"
+        if not shell.out.confirm(f"{name} is deleted for ever, with {told}. Go on?", shell.options.yes):
+            return Exit.OK
+    found = shell.client.projects.delete(name, dry_run=shell.options.dry_run).raw
+    if shell.options.dry_run and not (shell.out.is_json or shell.out.is_quiet):
+        shell.out.facts((key.replace("_", " ").capitalize(), value) for key, value in found.items())
+    else:
+        shell.result(found, "project", f"project {name} deleted")
     return Exit.OK
 
 
@@ -117,6 +150,14 @@ COMMANDS = (
         _FIELDS,
     ),
     Command("project show", _show, "all about one", "berth project show vision", _show_arguments, _FIELDS),
+    Command(
+        "project delete",
+        _delete,
+        "delete one with all that is in it",
+        "berth project delete vision --dry-run",
+        _delete_arguments,
+        ("project", "deleted", *_CONTENTS),
+    ),
     Command("project use", _use, "choose the project for later commands", "berth project use vision", _use_arguments),
     Command(
         "project members", _members, "who is in it", "berth project members vision", _show_arguments, _MEMBER_FIELDS

@@ -32,6 +32,9 @@ TABLE = {
     "POST /terminal-logins:poll": "                        404 404 404 404 404 404 404 404 404 404",
     "PUT /me/password": "                                  401 404 422 403 422 403 403 422 422 422",
     "PATCH /me": "                                         401 404 200 403 200 403 403 200 200 200",
+    "GET /me/sessions": "                                  401 404 200 403 200 403 200 200 200 200",
+    "DELETE /me/sessions": "                               401 404 204 403 204 403 204 204 204 204",
+    "DELETE /me/sessions/{session_id}": "                  401 404 404 403 404 403 404 404 404 404",
     "GET /tokens": "                                       401 404 200 200 200 200 200 200 200 200",
     "POST /tokens": "                                      401 404 201 403 201 403 403 201 201 201",
     "DELETE /tokens/{token}": "                            401 404 204 403 204 403 204 204 204 204",
@@ -44,6 +47,10 @@ TABLE = {
     "POST /projects": "                                    401 404 403 403 403 403 403 403 403 201",
     "GET /projects/{project}": "                           401 404 404 404 200 200 200 200 200 200",
     "PATCH /projects/{project}": "                         401 404 404 404 403 403 403 403 200 200",
+    # A run of it waits.
+    "DELETE /projects/{project}": "                        401 404 404 404 403 403 403 403 409 409",
+    "GET /projects/{project}/tokens": "                    401 404 404 404 403 403 403 403 200 200",
+    "DELETE /projects/{project}/tokens/{token}": "         401 404 404 404 403 403 403 403 404 404",
     "GET /projects/{project}/members": "                   401 404 404 404 200 200 200 200 200 200",
     "PUT /projects/{project}/members/{user}": "            401 404 404 404 403 403 403 403 200 200",
     "DELETE /projects/{project}/members/{user}": "         401 404 404 404 403 403 403 403 204 204",
@@ -59,6 +66,7 @@ TABLE = {
     "GET /projects/{project}/secrets/{secret}": "          401 404 404 404 200 200 200 200 200 200",
     "PUT /projects/{project}/secrets/{secret}": "          401 404 404 404 403 403 200 200 200 200",
     "DELETE /projects/{project}/secrets/{secret}": "       401 404 404 404 403 403 204 204 204 204",
+    "GET /health": "                                       401 404 403 403 403 403 403 403 403 200",
     "GET /audit": "                                        401 404 403 403 403 403 403 403 403 200",
     "GET /projects/{project}/audit": "                     401 404 404 404 403 200 403 403 200 200",
     # Of runs; {run} is another run than the job's own. No file and no snapshot of that name exists.
@@ -204,6 +212,7 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
     return {
         "secret": kept.name,
         "project": "ours",
+        "session_id": "0" * 16,
         "user": person.name,
         "account": account.name,
         "token": str(token),

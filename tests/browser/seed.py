@@ -12,6 +12,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
+from app.domain.access import Actor
 from app.domain.loglines import Record, encode
 from app.models import (
     Attempt,
@@ -31,7 +32,7 @@ from app.models import (
     SecretUse,
     User,
 )
-from app.services import links, passwords, sessions, terminals
+from app.services import links, passwords, projects, service_accounts, sessions, terminals, tokens
 
 NASTY = "<script>alert(1)</script> <b hx-get='/' hx-trigger='load'>x</b> {{ 7 * 7 }} \u202egnp.exe\u202c"
 LONG = "a-name-that-goes-on-and-on-" * 8
@@ -77,6 +78,7 @@ def seed(session: Session) -> Seed:
     for name in ("alice", "bob", "nobody"):
         opened = sessions.open_session(session, made.ids[name], name, address="127.0.0.1", agent="test")
         made.cookies[name] = opened.cookie
+    _settings(session, made)
     made.keys["setup"] = links.create(session, links.SETUP)
     made.keys["invitation"] = links.create(session, links.INVITATION, user_id=made.ids["bob"])
     made.keys["sign_in"] = links.create(session, links.SIGN_IN, user_id=made.ids["alice"])
@@ -96,6 +98,19 @@ def _secrets(session: Session, made: Seed, now: datetime.datetime) -> None:
         for index, run in enumerate(["running", "failed", "nasty"][:uses]):
             used = {"run_id": made.ids[run], "secret_id": key, "used_at": now - datetime.timedelta(hours=index)}
             session.execute(insert(SecretUse).values(**used))
+
+
+def _settings(session: Session, made: Seed) -> None:
+    """A service account with a token, tokens of one's own, and changes worth a line in the audit log."""
+    alice, vision = Actor(made.ids["alice"], "alice", is_admin=True), made.ids["vision"]
+    service_accounts.create_account(session, alice, vision, "nightly", "editor")
+    service_accounts.update_account(session, alice, vision, "nightly", {"role": "viewer"})
+    account = service_accounts.get_account(session, vision, "nightly")
+    tokens.create_for_account(session, alice, vision, account, "nightly", "ci", "write", "90d")
+    tokens.create_own(session, alice, "laptop", "admin")
+    tokens.create_own(session, alice, NASTY, "read", project_id=vision, expires_in="30d")
+    project = projects.lock_project(session, made.ids["speech"])
+    projects.update_project(session, alice, made.ids["speech"], project, f"{NASTY} 2")
 
 
 def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:

@@ -166,6 +166,7 @@ _ENGLISH = {english for english, chinese in catalogue("zh_CN").items() if englis
     "editor",
     "viewer",
     "cores",
+    "disabled",
     "host",
     "role",
 }

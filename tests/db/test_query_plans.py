@@ -28,7 +28,20 @@ from sqlalchemy.orm import Session
 from app import db, repositories, schema
 from app.domain import filters
 from app.domain.access import Actor, Role
-from app.repositories import audit, experiments, logs, members, metrics, outputs, projects, runs, tokens, users, views
+from app.repositories import (
+    audit,
+    experiments,
+    home,
+    logs,
+    members,
+    metrics,
+    outputs,
+    projects,
+    runs,
+    tokens,
+    users,
+    views,
+)
 from app.repositories.logs import LogSource
 from app.repositories.runs import ITEM_FIELDS, Position
 from bench import rows as bench_rows
@@ -232,6 +245,9 @@ def _source(world: World) -> LogSource:
     return LogSource(world.run, "", world.project, 1, 0, 1, 0, is_ended=True)
 
 
+_LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
 # By the function asked. Several states or owners are a page of each, which for two is still within twice a page;
 # a list of everything that a run has is as long as that, and says so by its page.
 CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
@@ -276,6 +292,20 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (audit.list_entries, "of an actor", _audit(actor="person3"), PAGE),
     (audit.list_entries, "of an object", _audit(object_type="run", object_id=bench_rows.public_id(4711)), PAGE),
     (tokens.list_tokens, "most revoked", lambda s, w: tokens.list_tokens(s, w.person, None, PAGE), PAGE),
+    (audit.list_entries, "of a verb", _audit(verb="run.submit"), PAGE),
+    (audit.list_entries, "of a rare verb", _audit(verb="project.create"), PAGE),
+    (audit.list_entries, "since", _audit(since=datetime.datetime.now(datetime.UTC)), PAGE),
+    (audit.list_entries, "until", _audit(until=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)), PAGE),
+    (
+        tokens.list_project_tokens,
+        "first",
+        lambda s, w: tokens.list_project_tokens(s, w.project, None, PAGE),
+        PAGE,
+    ),
+    (users.list_sessions, "first", lambda s, w: users.list_sessions(s, w.actor, None, PAGE), PAGE),
+    (home.list_live, "of a member", lambda s, w: home.list_live(s, w.actor, PAGE), PAGE),
+    (home.list_failed, "of a member", lambda s, w: home.list_failed(s, w.actor, _LONG_AGO, PAGE), PAGE),
+    (home.list_waiting, "of a member", lambda s, w: home.list_waiting(s, w.actor, _LONG_AGO, PAGE), PAGE),
     (users.list_users, "first", lambda s, w: users.list_users(s, None, PAGE), PAGE),
     (users.list_users, "later", lambda s, w: users.list_users(s, "somebody-5", PAGE), PAGE),
     (projects.list_projects, "of an admin", lambda s, w: projects.list_projects(s, ALL, "project-05", PAGE), PAGE),

@@ -13,7 +13,7 @@ from app.api.schemas.members import MemberPage, MemberRead, MemberSet
 from app.domain.access import Action
 from app.repositories import members as repository
 from app.services import members
-from app.services.members import UnknownUser
+from app.services.members import LastOwner, UnknownUser
 
 router = new_router("members")
 
@@ -35,7 +35,7 @@ def list_members(
 @router.put(
     "/projects/{project}/members/{user}",
     response_model=MemberRead,
-    responses=problems(UnknownUser) | {201: {"model": MemberRead, "description": "Was not a member before"}},
+    responses=problems(UnknownUser, LastOwner) | {201: {"model": MemberRead, "description": "Was not a member before"}},
 )
 @allowed(Action.MEMBER_WRITE)
 def set_member(user: UserPath, body: MemberSet, project: ProjectDep, actor: ActorDep, session: SessionDep) -> Response:
@@ -44,7 +44,7 @@ def set_member(user: UserPath, body: MemberSet, project: ProjectDep, actor: Acto
     return wire.json_response(repository.get_member(session, project.id, user), 201 if is_new else 200)
 
 
-@router.delete("/projects/{project}/members/{user}", status_code=204)
+@router.delete("/projects/{project}/members/{user}", status_code=204, responses=problems(LastOwner))
 @allowed(Action.MEMBER_WRITE)
 def remove_member(user: UserPath, project: ProjectDep, actor: ActorDep, session: SessionDep) -> Response:
     """Take a person out of the project. What they made stays."""

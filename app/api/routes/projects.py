@@ -1,5 +1,9 @@
 """Projects."""
 
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -7,13 +11,17 @@ from app.api import cursors, wire
 from app.api.deps import ActorDep, AfterDep, IfMatchDep, LimitDep, ProjectDep, ReadSessionDep, SessionDep, allowed
 from app.api.problems import PreconditionFailed, PreconditionRequired
 from app.api.routing import PREFIX, new_router, problems
-from app.api.schemas.projects import ProjectCreate, ProjectPage, ProjectRead, ProjectUpdate
+from app.api.schemas.projects import ProjectCreate, ProjectDeleted, ProjectPage, ProjectRead, ProjectUpdate
 from app.domain.access import Action
 from app.repositories import projects as repository
-from app.services import projects
+from app.services import project_deletion, projects
+from app.services.project_deletion import ProjectInUse
 from app.services.projects import ProjectExists
 
 router = new_router("projects")
+
+
+DryRun = Annotated[bool, Query(description="Say what would go, and change nothing.")]
 
 
 @router.get("/projects", response_model=ProjectPage)
@@ -65,3 +73,18 @@ def update_project(
     projects.update_project(session, actor, project.id, before, body.title)
     found = repository.get_project(session, actor, project.id)
     return wire.json_response(found, headers={"etag": wire.etag(found["version"])})
+
+
+@router.delete("/projects/{project}", response_model=ProjectDeleted, responses=problems(ProjectInUse))
+@allowed(Action.PROJECT_DELETE)
+def delete_project(project: ProjectDep, actor: ActorDep, session: SessionDep, dry_run: DryRun = False) -> Response:
+    """Delete the project with everything in it: runs, logs, outputs, snapshots, members, service accounts, tokens.
+
+    It is gone for everybody at once; the stored bytes are removed in the minutes after. Refused while a run is
+    waiting or running. With `dry_run` the answer says what would go, and nothing happens.
+    """
+    if dry_run:
+        found = project_deletion.find_contents(session, project.id)
+    else:
+        found = project_deletion.delete_project(session, actor, project.id)
+    return wire.json_response({"project": project.name, "deleted": not dry_run} | asdict(found))

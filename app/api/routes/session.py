@@ -1,16 +1,20 @@
 """Signing in and out, the first set-up, invitations, terminals, and oneself."""
 
+import datetime
 import uuid
+from typing import Annotated
 
+from fastapi import Path
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import wire
-from app.api.deps import ActorDep, ReadSessionDep, SessionDep, allowed, public
+from app.api import cursors, wire
+from app.api.deps import ActorDep, AfterDep, LimitDep, ReadSessionDep, SessionDep, allowed, public
 from app.api.routing import new_router, problems
 from app.api.schemas.session import (
     AcceptInvitation,
+    BrowserSessionPage,
     ChangePassword,
     MeUpdate,
     SessionRead,
@@ -32,6 +36,8 @@ from app.services.throttle import TooManyTries, check
 from app.services.users import WrongOldPassword
 
 router = new_router("session")
+
+SessionPath = Annotated[str, Path(max_length=64, description="The session's id.", examples=["9f86d081884c7d65"])]
 
 
 @router.get("/session", response_model=SessionRead)
@@ -119,6 +125,36 @@ def update_me(body: MeUpdate, actor: ActorDep, session: SessionDep) -> Response:
     """Change how you are shown, and the language and theme you see."""
     users.update_me(session, actor, body.model_dump(exclude_unset=True))
     return wire.json_response(_session(session, actor))
+
+
+@router.get("/me/sessions", response_model=BrowserSessionPage)
+@allowed(Action.ACCOUNT_WRITE)
+def list_sessions(
+    request: Request, actor: ActorDep, session: ReadSessionDep, after: AfterDep = None, limit: LimitDep = 50
+) -> Response:
+    """Browsers in which you are signed in, newest first."""
+    scope = f"sessions:{actor.user_id}"
+    at, key = cursors.decode(scope, after) if after else (None, "")
+    start = (datetime.datetime.fromisoformat(at), key) if at else None
+    rows = repository.list_sessions(session, actor, start, limit + 1)
+    places = [row | {"at": row["created_at"].isoformat()} for row in rows]
+    return wire.page_response(request, rows[:limit], cursors.following(scope, places, limit, "at", "id"))
+
+
+@router.delete("/me/sessions/{session_id}", status_code=204)
+@allowed(Action.ACCOUNT_WRITE)
+def end_session(session_id: SessionPath, actor: ActorDep, session: SessionDep) -> Response:
+    """End one of your sessions; that browser has to sign in again."""
+    sessions.end_one(session, actor, session_id)
+    return wire.no_content()
+
+
+@router.delete("/me/sessions", status_code=204)
+@allowed(Action.ACCOUNT_WRITE)
+def end_other_sessions(actor: ActorDep, session: SessionDep) -> Response:
+    """End all of your sessions but the one that asks; with a token, all."""
+    sessions.end_others(session, actor)
+    return wire.no_content()
 
 
 def _open(session: Session, request: Request, user_id: uuid.UUID, name: str) -> SignedIn:

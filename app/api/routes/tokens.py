@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import cursors, wire
-from app.api.deps import ActorDep, AfterDep, LimitDep, ReadSessionDep, SessionDep, allowed
+from app.api.deps import ActorDep, AfterDep, LimitDep, ProjectDep, ReadSessionDep, SessionDep, allowed
 from app.api.routing import new_router, problems
-from app.api.schemas.tokens import TokenCreate, TokenCreated, TokenPage
+from app.api.schemas.tokens import ProjectTokenPage, TokenCreate, TokenCreated, TokenPage
 from app.domain.access import Action
 from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import tokens as repository
@@ -53,6 +53,26 @@ def create_token(body: TokenCreate, actor: ActorDep, session: SessionDep) -> Res
 def revoke_token(token: uuid.UUID, actor: ActorDep, session: SessionDep) -> Response:
     """Revoke one of your tokens; it stops working at once."""
     tokens.revoke(session, actor, actor.user_id, token, actor.name)
+    return wire.no_content()
+
+
+@router.get("/projects/{project}/tokens", response_model=ProjectTokenPage)
+@allowed(Action.MEMBER_WRITE)
+def list_project_tokens(
+    request: Request, project: ProjectDep, session: ReadSessionDep, after: AfterDep = None, limit: LimitDep = 50
+) -> Response:
+    """Tokens that work in this project only, newest first: service accounts', and people's narrowed to it."""
+    scope = f"project-tokens:{project.id}"
+    start = uuid.UUID(cursors.decode(scope, after)[0]) if after else None
+    rows = repository.list_project_tokens(session, project.id, start, limit + 1)
+    return wire.page_response(request, rows[:limit], cursors.following(scope, rows, limit, "id"))
+
+
+@router.delete("/projects/{project}/tokens/{token}", status_code=204)
+@allowed(Action.MEMBER_WRITE)
+def revoke_project_token(token: uuid.UUID, project: ProjectDep, actor: ActorDep, session: SessionDep) -> Response:
+    """Revoke a token that works in this project only, whosever it is; it stops working at once."""
+    tokens.revoke_in_project(session, actor, project.id, token)
     return wire.no_content()
 
 

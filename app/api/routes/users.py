@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,11 +23,19 @@ UserPath = Annotated[str, Path(max_length=200, description="The user's name.", e
 
 @router.get("/users", response_model=UserPage)
 @allowed(Action.USER_READ)
-def list_users(request: Request, session: ReadSessionDep, after: AfterDep = None, limit: LimitDep = 50) -> Response:
-    """All people, by name."""
-    start = cursors.decode("users", after)[0] if after else None
-    rows = repository.list_users(session, start, limit + 1)
-    return wire.page_response(request, rows[:limit], cursors.following("users", rows, limit, "name"))
+def list_users(
+    request: Request,
+    session: ReadSessionDep,
+    q: Annotated[str, Query(max_length=200, description="Part of a name or display name.")] = "",
+    after: AfterDep = None,
+    limit: LimitDep = 50,
+) -> Response:
+    """All people, by name; with `q` those whose name or display name contains it."""
+    q = q.replace("\0", "")
+    scope = f"users:{q}"
+    start = cursors.decode(scope, after)[0] if after else None
+    rows = repository.list_users(session, start, limit + 1, q)
+    return wire.page_response(request, rows[:limit], cursors.following(scope, rows, limit, "name"))
 
 
 @router.post("/users", status_code=201, response_model=UserCreated, responses=problems(UserExists, AnswerNotKept))

@@ -1,18 +1,14 @@
 """What all bodies share: no unknown fields, no silent conversion, no control characters in one-line texts."""
 
 import datetime
-import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, WithJsonSchema
 
-from app.domain.names import PROJECT_NAME, USER_NAME
+from app.domain.names import NOT_IN_A_LINE, PROJECT_NAME, USER_NAME
 from app.errors import N_
 from app.services.projects import NAME_RULE as PROJECT_RULE
 from app.services.users import NAME_RULE as USER_RULE
-
-# Control characters, and the marks that change the direction of the text around them.
-_NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]")
 
 
 class Body(BaseModel):
@@ -34,7 +30,7 @@ def _project_name(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    if _NOT_IN_A_LINE.search(text):
+    if NOT_IN_A_LINE.search(text):
         raise ValueError(N_("must be one line without control characters"))
     return text
 

@@ -38,3 +38,23 @@ class ProjectPage(Page):
     """By name."""
 
     items: list[ProjectRead]
+
+
+class ProjectDeleted(BaseModel):
+    """What goes with a project; sizes in bytes. `deleted` is false for a dry run.
+
+    `live_runs` are running or waiting: while there is one, the project cannot be deleted.
+    """
+
+    project: str
+    deleted: bool
+    live_runs: int
+    runs: int
+    log_bytes: int
+    outputs: int
+    output_bytes: int
+    snapshots: int
+    snapshot_bytes: int
+    members: int
+    service_accounts: int
+    tokens: int

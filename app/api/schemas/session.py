@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from app.api.schemas.base import Body, Line, Moment, Password, ProjectName, Secret, UserName
+from app.api.schemas.base import Body, Line, Moment, Page, Password, ProjectName, Secret, UserName
 
 
 class Setup(Body):
@@ -119,3 +119,21 @@ class TerminalPollRead(BaseModel):
     status: Literal["pending", "approved"]
     token: str | None = None
     user: str | None = None
+
+
+class BrowserSession(BaseModel):
+    """A browser that is signed in. `is_this` is true for the one that asks."""
+
+    id: str
+    address: str
+    agent: str
+    created_at: Moment
+    seen_at: Moment
+    expires_at: Moment
+    is_this: bool
+
+
+class BrowserSessionPage(Page):
+    """Newest first."""
+
+    items: list[BrowserSession]

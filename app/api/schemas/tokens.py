@@ -1,6 +1,7 @@
 """API tokens on the wire."""
 
 import uuid
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -51,3 +52,23 @@ class TokenPage(Page):
     """Newest first."""
 
     items: list[TokenRead]
+
+
+class ProjectTokenRead(BaseModel):
+    """A token that works in one project only, and whose it is."""
+
+    id: uuid.UUID
+    name: str
+    hint: str
+    scope: ScopeName
+    user: str
+    kind: Literal["person", "service_account"]
+    created_at: Moment
+    expires_at: Moment | None
+    used_at: Moment | None
+
+
+class ProjectTokenPage(Page):
+    """Newest first."""
+
+    items: list[ProjectTokenRead]

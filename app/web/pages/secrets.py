@@ -16,6 +16,7 @@ from app.services import secrets
 from app.services.identity import require
 from app.web import formats
 from app.web.deps import Visitor, check_form, see_other, visit
+from app.web.tabs import settings_shell
 from app.web.templating import Crumb, Shell, render
 
 router = APIRouter(include_in_schema=False)
@@ -203,10 +204,7 @@ def _list(visitor: Visitor, project: str, after: str) -> tuple[Shell, SecretsPag
     found = visitor.project(project)
     require(visitor.actor, Action.SECRET_READ, found.id)
     rows = repository.list_secrets(visitor.session, found.id, after[:63] or None, PAGE + 1)
-    shell = visitor.shell(found.name)
-    title = translate(shell.language, "Secrets")
-    shell.title, shell.current = f"{title} · {found.name}", "secrets"
-    shell.crumbs = [Crumb(found.name, f"/projects/{found.name}/runs"), Crumb(title)]
+    shell = settings_shell(visitor, found, "secrets")
     url = _url(found.name)
     made = SecretsPage(found.name, url, [_view(visitor, found.name, row) for row in rows[:PAGE]])
     made.is_later = bool(after)
@@ -220,12 +218,11 @@ def _one(visitor: Visitor, project: str, name: str) -> tuple[Shell, SecretPage]:
     found = visitor.project(project)
     require(visitor.actor, Action.SECRET_READ, found.id)
     row = repository.get_secret(visitor.session, found.id, name)
-    shell = visitor.shell(found.name)
-    title, url = translate(shell.language, "Secrets"), _url(found.name)
-    shell.title, shell.current = f"{row['name']} · {title} · {found.name}", "secrets"
-    shell.crumbs = [Crumb(found.name, f"/projects/{found.name}/runs"), Crumb(title, url)]
-    shell.crumbs.append(Crumb(row["name"], is_code=True))
-    made = SecretPage(found.name, url, _view(visitor, found.name, row), description=row["description"])
+    shell = settings_shell(visitor, found, "secrets")
+    title = shell.crumbs.pop().text
+    shell.title = f"{row['name']} · {title} · {found.name}"
+    shell.crumbs += [Crumb(title, _url(found.name)), Crumb(row["name"], is_code=True)]
+    made = SecretPage(found.name, _url(found.name), _view(visitor, found.name, row), description=row["description"])
     made.may_write = can(visitor.actor, Action.SECRET_WRITE, found.id) == Verdict.ALLOWED
     return shell, made
 
