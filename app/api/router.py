@@ -22,6 +22,7 @@ MODULES = [
     "metrics",
     "logs",
     "outputs",
+    "definitions",
     "snapshots",
     "session",
     "projects",

@@ -15,7 +15,7 @@ from app.domain.quantities import QuantityError, parse_duration
 from app.domain.states import RunState
 from app.errors import N_, BadValue
 
-KEYS = ("status", "owner", "name", "tag", "created", "pool", "priority", "gpu", "param.")
+KEYS = ("status", "owner", "name", "tag", "created", "pool", "priority", "gpu", "definition", "param.")
 PRIORITIES = ("low", "normal", "high")
 _EXAMPLES = {"created": "created:<7d", "gpu": "gpu:>4"}
 MAX_TERMS = 20

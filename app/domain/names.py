@@ -7,6 +7,7 @@ import secrets
 ALPHABET = "23456789abcdefghjkmnpqrstwxyz"
 RUN_ID = re.compile(rf"r-[{ALPHABET}]{{10}}")
 PROJECT_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?")
+DEFINITION_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 USER_NAME = re.compile(r"[a-z](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 
 

@@ -24,6 +24,7 @@ class Run(Base):
         Index("ix_run_project_id_created_by_id", "project_id", "created_by", "id"),
         Index("ix_run_tags", "tags", postgresql_using="gin"),
         Index("ix_run_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
+        Index("ix_run_definition_id_id", "definition_id", "id", postgresql_where=text("definition_id is not null")),
         Index("ix_run_due", "due_at", postgresql_where=text("due_at is not null")),
         Index(
             "ix_run_queue",
@@ -46,6 +47,9 @@ class Run(Base):
     source: Mapped[Json] = mapped_column(default=dict, server_default="{}")  # git commit, branch, dirty, entry point
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"))
+    # The job definition that it was made of, and which version of it.
+    definition_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("definition.id", ondelete="SET NULL"))
+    definition_version: Mapped[int | None]
     # What it asks for, taken out of the spec because admission and lists read it.
     pool: Mapped[str]
     priority: Mapped[int] = mapped_column(default=0, server_default="0")

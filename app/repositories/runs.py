@@ -62,6 +62,9 @@ class RunRow(NamedTuple):
     generation: int = 0
     observed_generation: int = 0
     parent: str | None = None
+    definition: str | None = None  # its name, and which version
+    definition_version: int | None = None
+    definition_id: uuid.UUID | None = None
     attempts: list[dict[str, Any]] = []
     place: int | None = None
 
@@ -84,6 +87,7 @@ _ELSEWHERE = {
     "project": "p.name",
     "created_by": "u.name",
     "parent": "(select parent.public_id from run parent where parent.id = r.parent_id)",
+    "definition": "(select d.name from definition d where d.id = r.definition_id)",
     "attempts": """(
       select coalesce(jsonb_agg(jsonb_build_object(
           'number', a.number, 'state', a.state, 'cause', a.cause, 'reason_code', a.reason_code, 'reason', a.reason,
@@ -135,6 +139,8 @@ ITEM_FIELDS = {
     "ran_seconds": "round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3)",
     "version": "r.version",
     "parent": _ELSEWHERE["parent"],
+    "definition": "case when r.definition_id is not null then json_build_object("
+    f"'name', {_ELSEWHERE['definition']}, 'version', r.definition_version) end",
 }
 
 
