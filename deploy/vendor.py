@@ -76,6 +76,10 @@ ICONS = {
     "up": "chevron-up",
     "book": "book",
     "open": "shield-off",
+    "job": "template",
+    "pencil": "pencil",
+    "compare": "git-compare",
+    "archive": "archive",
 }
 
 

@@ -1,11 +1,12 @@
 """Job definitions: named in a project, with versions that never change."""
 
 import uuid
+from typing import Any
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Created, Json, Key, Time
+from app.models.base import Base, Created, Key, Time
 
 
 class Definition(Base):
@@ -34,6 +35,6 @@ class DefinitionVersion(Base):
     definition_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("definition.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     source: Mapped[str]
-    document: Mapped[Json]
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)  # not JSONB, which forgets the order of keys
     created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"))
     created_at: Mapped[Created]

@@ -58,7 +58,7 @@ _VERSION = """
 """
 _GET_VERSION = text(_VERSION.format(document="v.document", source="v.source") + " and v.number = :number")
 _LIST_VERSIONS = text(
-    _VERSION.format(document="'{}'::jsonb", source="''")
+    _VERSION.format(document="'{}'::json", source="''")
     + " and (cast(:before as bigint) is null or v.number < :before) order by v.number desc limit :limit"
 )
 

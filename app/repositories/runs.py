@@ -271,3 +271,9 @@ def list_by_public_ids(session: Session, actor: Actor, public_ids: Sequence[str]
         f"select {_LISTED} from run r {JOINED} where r.public_id = any(%s) and {visible}", [[*public_ids], *values]
     )
     return [RunRow(*row) for row in rows.fetchall()]
+
+
+def list_definition_versions(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Which version of their job definition runs that the caller has read were made of, by their keys."""
+    rows = driver(session).execute("select id, definition_version from run where id = any(%s)", [list(ids)])
+    return {key: number for key, number in rows.fetchall() if number is not None}

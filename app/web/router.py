@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 
 from app.web import assets
-from app.web.pages import home, invitation, login, problems, run, runs, setup, terminal
+from app.web.pages import definition, definitions, home, invitation, login, problems, run, runs, setup, terminal
 
 router = APIRouter(include_in_schema=False)
-# The list before the page of one run: "changes" is no run's id.
-for part in (assets, home, login, setup, invitation, terminal, runs, run, problems):
+# The list before the page of one run: "changes" is no run's id, and "new" no definition's name.
+for part in (assets, home, login, setup, invitation, terminal, runs, run, definitions, definition, problems):
     router.include_router(part.router)

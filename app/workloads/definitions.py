@@ -105,7 +105,7 @@ def _with_usual(spec: Mapping[str, Any], name: str, declared: Mapping[str, Param
     """With what need not be written: the name, the kind, and each parameter as one of the run."""
     own = spec.get("parameters")
     usual = {one: f"${{{{ params.{one} }}}}" for one in declared}
-    return {"name": name, "kind": "job", **spec, "parameters": usual | (dict(own) if isinstance(own, Mapping) else {})}
+    return {"name": name or "x", "kind": "job", **spec, "parameters": usual | (dict(own) if isinstance(own, Mapping) else {})}
 
 
 def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tuple[Definition | None, list[FieldError]]:
@@ -125,8 +125,8 @@ def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tup
     if placeholders.count_in(spec) > placeholders.MOST:
         holes.append(FieldError("/spec", N_("has more than {most} placeholders"), slots={"most": placeholders.MOST}))
     made = Definition(name, title, description, declared, spec, raw, text)
-    if not errors and not holes:
-        holes = _try(made)
+    if not holes:
+        holes = _try(made, known or {})
     return made, [*errors, *holes]
 
 
@@ -168,10 +168,10 @@ def _line(raw: dict[str, Any], key: str, most: int, errors: list[FieldError]) ->
     return value.strip()
 
 
-def _try(made: Definition) -> list[FieldError]:
+def _try(made: Definition, named: Mapping[str, Any]) -> list[FieldError]:
     """The spec filled with defaults, or likely values, must be one; what depends on a value nobody knows may fail."""
-    guessed = {name for name, one in made.parameters.items() if not one.has_default}
-    values = {name: one.sample() for name, one in made.parameters.items()}
+    guessed = {name for name in named if name not in made.parameters or not made.parameters[name].has_default}
+    values = {name: made.parameters[name].sample() if name in made.parameters else "x" for name in named}
     if made.spec.get("kind", "job") not in KINDS:
         return [FieldError("/spec/kind", N_("must be one of {expected}"), slots={"expected": ", ".join(KINDS)})]
     own = made.spec.get("parameters")

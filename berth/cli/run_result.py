@@ -40,6 +40,7 @@ RUN_FIELDS = (
     "waited_seconds",
     "ran_seconds",
     "parent",
+    "definition",
     "url",
     "version",
 )

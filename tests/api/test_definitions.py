@@ -199,9 +199,7 @@ def test_what_a_run_is_refused_for(
         ("{type: string}", "*alias", 11, "/parameters/note"),
     ],
 )
-def test_a_definition_with_a_mistake_changes_nothing(
-    made: World, old: str, new: str, line: int, pointer: str
-) -> None:
+def test_a_definition_with_a_mistake_changes_nothing(made: World, old: str, new: str, line: int, pointer: str) -> None:
     answer = made.as_("editor").post(f"{JOBS}/digits/versions", content=DIGITS.replace(old, new, 1), headers=YAML)
     assert (answer.status_code, answer.json()["code"]) == (422, "INVALID_DEFINITION")
     assert [(error["line"], error["pointer"]) for error in answer.json()["errors"]] == [(line, pointer)]

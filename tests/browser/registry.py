@@ -32,6 +32,8 @@ def _at(path: str) -> Callable[[Seed], str]:
 
 RUN = "/projects/{project}/runs/{run}"
 LIST = "/projects/{project}/runs"
+JOBS = "/projects/{project}/jobs"
+VISION_JOBS = "/projects/vision/jobs"
 
 PAGES = [
     Page("login", "/login", _at("/login"), user=None),
@@ -65,6 +67,19 @@ PAGES = [
     Page("run-nasty", RUN, _run("nasty"), mark="✓", shows=NASTY, is_variant=True),
     Page("run-at-a-line", RUN, _run("running", "?line=120#L120"), mark="●", shows="epoch", is_variant=True),
     Page("run-log-search", RUN, _run("running", "?q=slow+batch"), mark="●", shows="slow", is_variant=True),
+    Page("jobs", JOBS, _at(VISION_JOBS), shows="train-digits"),
+    Page("jobs-viewer", JOBS, _at(VISION_JOBS), user="bob", is_variant=True),
+    Page("jobs-archived", JOBS, _at(f"{VISION_JOBS}?archived=1"), shows="old-pipeline"),
+    Page("jobs-none-archived", JOBS, _at("/projects/empty-project/jobs?archived=1"), is_variant=True),
+    Page("jobs-empty", JOBS, _at("/projects/empty-project/jobs"), shows="berth job apply"),
+    Page("job", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/train-digits"), shows="Learning rate"),
+    Page("job-viewer", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/train-digits"), user="bob", shows="Learning rate"),
+    Page("job-older", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/train-digits?version=1"), shows="Ask Wei"),
+    Page("job-archived", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/old-pipeline"), shows="Old pipeline"),
+    Page("job-nasty", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/nasty"), shows=NASTY, is_variant=True),
+    Page("job-new", f"{JOBS}/new", _at(f"{VISION_JOBS}/new"), shows="spec:"),
+    Page("job-edit", f"{JOBS}/{{name}}/edit", _at(f"{VISION_JOBS}/train-digits/edit"), shows="Ask Wei"),
+    Page("job-diff", f"{JOBS}/{{name}}/diff", _at(f"{VISION_JOBS}/train-digits/diff?from=1&to=3"), shows="1000"),
     Page("problems", "/problems", _at("/problems"), shows="OOM_KILLED"),
     Page("problem-reason", "/problems/{code}", _at("/problems/OOM_KILLED"), shows="OOM_KILLED"),
     Page("problem-error", "/problems/{code}", _at("/problems/NOT_FOUND"), user=None, shows="NOT_FOUND"),
@@ -88,4 +103,8 @@ NO_PAGES = {
     "POST /sign-in": "form of the start page with a link",
     "POST /projects/{project}/runs/{run}/stop": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun": "form of the run's page",
+    "POST /projects/{project}/jobs/new": "form of the page",
+    "POST /projects/{project}/jobs/{name}/edit": "form of the page",
+    "POST /projects/{project}/jobs/{name}/run": "form of the definition's page",
+    "POST /projects/{project}/jobs/{name}/archive": "form of the definition's page",
 }
