@@ -111,7 +111,7 @@ def limits_of(one: Parameter, language: str) -> str:
         default = ", ".join(map(parameters.as_text, one.default)) if isinstance(one.default, list) else ""
         default = default or parameters.as_text(one.default)
         if one.type == "boolean":
-            default = translate(language, "Yes" if one.default else "No")
+            default = translate(language, N_("Yes") if one.default else N_("No"))
         if default:
             parts.append(translate(language, N_("Usually {default}."), default=default[:100]))
     return (" " if language == "en" else "").join(parts)

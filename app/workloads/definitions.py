@@ -105,7 +105,8 @@ def _with_usual(spec: Mapping[str, Any], name: str, declared: Mapping[str, Param
     """With what need not be written: the name, the kind, and each parameter as one of the run."""
     own = spec.get("parameters")
     usual = {one: f"${{{{ params.{one} }}}}" for one in declared}
-    return {"name": name or "x", "kind": "job", **spec, "parameters": usual | (dict(own) if isinstance(own, Mapping) else {})}
+    own = dict(own) if isinstance(own, Mapping) else {}
+    return {"name": name or "x", "kind": "job", **spec, "parameters": usual | own}
 
 
 def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tuple[Definition | None, list[FieldError]]:

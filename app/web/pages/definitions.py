@@ -257,7 +257,7 @@ def shell_of(visitor: Visitor, project: str, name: str = "") -> Shell:
 
 def _edit_shell(visitor: Visitor, project: str, name: str) -> Shell:
     shell = shell_of(visitor, project, name)
-    word = translate(visitor.language, "New version" if name else "New job definition")
+    word = translate(visitor.language, N_("New version") if name else N_("New job definition"))
     if not name:
         shell.crumbs[-1] = Crumb(shell.crumbs[-1].text, view.url_of(project))
     shell.crumbs += [Crumb(word)]
