@@ -417,10 +417,10 @@ def from_text(parameter: Parameter, text: str) -> Any:
 
 
 def _typed_number(text: str) -> Any:
-    if re.fullmatch(r"[+-]?\d{1,30}", text):
+    if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
         return int(text)
     try:
-        return float(text) if re.fullmatch(r"[-+.\deE]{1,40}", text) else text
+        return float(text) if re.fullmatch(r"[-+.0-9eE]{1,40}", text) else text
     except ValueError:
         return text
 

@@ -14,7 +14,7 @@ from app.workloads.findings import escaped
 from app.workloads.yaml_source import Node, SourceError
 
 MOST = 100
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+=-]*(?: [A-Za-z0-9_./+=-]+)*")
+_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+=-]*(?: [A-Za-z0-9_./+=-]+)*")
 
 
 class CannotEdit(BadValue):
