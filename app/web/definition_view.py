@@ -143,6 +143,7 @@ class EditPage:
     conflict: str = ""
     conflict_text: str = ""
     diff_url: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)

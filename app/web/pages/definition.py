@@ -135,7 +135,7 @@ def _say(made: DefinitionPage, error: AppError, of_fields: list[Any], language: 
     """What is said above the form: how many fields are wrong, or what is wrong with none of them."""
     if made.error_count and len(of_fields) == len(error.errors):
         made.error_title = translate_plural(
-            language, "One field to correct", "{number} fields to correct", made.error_count
+            language, "{number} field to correct", "{number} fields to correct", made.error_count
         )
         return
     made.error_title = translate(language, error.title)

@@ -25,6 +25,10 @@ _CHOICES = 100  # versions that the fields for comparing offer
 
 router = APIRouter(include_in_schema=False)
 
+ABOUT = N_(
+    "Notes and order stay as you write them. `${{ params.NAME }}` stands for the value of a parameter. Tab leaves the"
+    " field."
+)
 STARTER = N_("""\
 # A job definition: what is to run, and the form that others fill in to run it.
 # Lines that begin with # are notes; they are kept.
@@ -86,7 +90,7 @@ def new_page(request: Request, project: str) -> Response:
     page = EditPage(
         view.url_of(found.name, "new"), view.url_of(found.name), "", translate(visitor.language, STARTER), 0
     )
-    return render("definitions/edit.html", shell, page)
+    return _show(shell, page)
 
 
 @router.get("/projects/{project}/jobs/{name}/edit")
@@ -99,7 +103,7 @@ def edit_page(request: Request, project: str, name: str, version: str = "") -> R
         source = repository.get_version(visitor.session, row.id, number_of(version) or row.newest).source
         shell = _edit_shell(visitor, found.name, name)
     url = view.url_of(found.name, name)
-    return render("definitions/edit.html", shell, EditPage(f"{url}/edit", url, name, source, row.newest))
+    return _show(shell, EditPage(f"{url}/edit", url, name, source, row.newest))
 
 
 @router.post("/projects/{project}/jobs/new")
@@ -150,10 +154,10 @@ def _save(request: Request, project: str, name: str, csrf: str, text: str, fix: 
             page.problems = view.problems_of(error.errors, text, visitor.language)
             number = len(page.problems)
             page.problems_title = translate_plural(
-                visitor.language, "One place to correct", "{number} places to correct", number
+                visitor.language, "{number} place to correct", "{number} places to correct", number
             )
             shell.mark = "✕"
-            return render("definitions/edit.html", shell, page, 422)
+            return _show(shell, page, 422)
         except Conflict as error:
             _say(page, error, visitor.language)
             if name and "newest" in error.fields:
@@ -161,7 +165,7 @@ def _save(request: Request, project: str, name: str, csrf: str, text: str, fix: 
                 page.diff_url = view.url_of(found.name, name, "diff", **{"from": based_on, "to": newest})
                 page.based_on = newest
             shell.mark = "✕"
-            return render("definitions/edit.html", shell, page, error.status)
+            return _show(shell, page, error.status)
     return see_other(view.url_of(found.name, row.name))
 
 
@@ -253,6 +257,11 @@ def shell_of(visitor: Visitor, project: str, name: str = "") -> Shell:
     shell.title = f"{name or word} · {project}"
     shell.current = "jobs"
     return shell
+
+
+def _show(shell: Shell, page: EditPage, status: int = 200) -> Response:
+    page.about = translate(shell.language, ABOUT)
+    return render("definitions/edit.html", shell, page, status)
 
 
 def _edit_shell(visitor: Visitor, project: str, name: str) -> Shell:
