@@ -59,7 +59,7 @@ def test_a_new_version_of_changed_fields_keeps_the_comments(made: World) -> None
     changes = {"parameters": {"lr": {"default": 0.2}}, "spec": {"cpu": "2", "memory": "2Gi"}}
     answer = made.as_("editor").post(f"{JOBS}/digits/versions", json={"changes": changes, "based_on": 1})
     assert (answer.status_code, answer.json()["version"]) == (201, 2)
-    expected = DIGITS.replace("default: 0.1", "default: 0.2").replace('cpu: "1"', 'cpu: "2"') + '  memory: 2Gi\n'
+    expected = DIGITS.replace("default: 0.1", "default: 0.2").replace('cpu: "1"', 'cpu: "2"') + "  memory: 2Gi\n"
     assert answer.json()["source"] == expected
     assert made.as_("viewer").get(f"{JOBS}/digits/versions/1").json()["source"] == DIGITS
 

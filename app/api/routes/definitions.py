@@ -58,6 +58,9 @@ NumberPath = Annotated[int, Path(ge=1, le=2**31, description="The version's numb
 Model = TypeVar("Model", bound=BaseModel)
 
 _YAML = "application/yaml"
+_SAME: dict[int | str, dict[str, Any]] = {
+    200: {"model": DefinitionRead, "description": "The same text is the newest version already."}
+}
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
@@ -113,8 +116,7 @@ def list_definitions(
     "/projects/{project}/jobs",
     status_code=201,
     response_model=DefinitionRead,
-    responses={200: {"model": DefinitionRead, "description": "The same text is the newest version already."}}
-    | problems(InvalidDefinition, DefinitionExists, DefinitionArchived),
+    responses=_SAME | problems(InvalidDefinition, DefinitionExists, DefinitionArchived),
     openapi_extra=_body(DefinitionWrite),
 )
 @allowed(Action.DEFINITION_WRITE)
@@ -201,8 +203,7 @@ def list_versions(
     "/projects/{project}/jobs/{name}/versions",
     status_code=201,
     response_model=DefinitionRead,
-    responses={200: {"model": DefinitionRead, "description": "The same text is the newest version already."}}
-    | problems(InvalidDefinition, DefinitionArchived, VersionChanged, PreconditionFailed),
+    responses=_SAME | problems(InvalidDefinition, DefinitionArchived, VersionChanged, PreconditionFailed),
     openapi_extra=_body(VersionWrite),
 )
 @allowed(Action.DEFINITION_WRITE)

@@ -28,7 +28,7 @@ spec:
   command: [python3, train.py, --lr, "${{ params.lr }}"]
   cpu: "1"
 """
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "name": "digits",
     "parameters": {"lr": {"type": "number", "default": 0.1, "exclusiveMinimum": 0}},
     "spec": {"command": ["python3", "train.py", "--lr", "${{ params.lr }}"]},
