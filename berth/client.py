@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import berth
 from berth import config
 from berth.accounts import Audit, Health, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
+from berth.definitions import Definitions
 from berth.errors import BerthError, InvalidInput, Unreachable
 from berth.results import Page
 from berth.runs import Runs
@@ -68,6 +69,7 @@ class Client:
         self.session = Session(self)
         self.terminal_logins = TerminalLogins(self)
         self.runs = Runs(self)
+        self.jobs = Definitions(self)
         self.projects = Projects(self)
         self.service_accounts = ServiceAccounts(self)
         self.secrets = Secrets(self)

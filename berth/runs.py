@@ -35,7 +35,7 @@ _LISTED = ",".join(
         *("archived", "created_by", "priority", "pool"),
         *("cpu", "memory", "gpus", "replicas", "attempt", "reason", "exit_code", "first_error", "progress"),
         *("created_at", "queued_at", "started_at", "finished_at", "waited_seconds", "ran_seconds"),
-        *("parent", "url", "version"),
+        *("parent", "definition", "url", "version"),
     )
 )
 

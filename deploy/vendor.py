@@ -86,6 +86,10 @@ ICONS = {
     "trash": "trash",
     "mail": "mail",
     "devices": "device-desktop",
+    "job": "template",
+    "pencil": "pencil",
+    "compare": "git-compare",
+    "archive": "archive",
 }
 
 

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import i18n
-from app.api.validation import field_errors
 from app.errors import N_, AppError, Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
+from app.workloads.findings import field_errors
 
 log = structlog.get_logger(__name__)
 

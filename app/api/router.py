@@ -25,6 +25,7 @@ MODULES = [
     "metrics",
     "logs",
     "outputs",
+    "definitions",
     "snapshots",
     "session",
     "projects",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from app.errors import N_, AppError, FieldError, Invalid
+from app.workloads.findings import escaped
 
 MAX_DEPTH = 64
 MAX_KEYS = 20_000
@@ -161,11 +162,6 @@ def _walk(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _walk(inner, f"{pointer}/{index}")
-
-
-def escaped(name: str) -> str:
-    """A reference token of a JSON pointer (RFC 6901, 3), fit to be sent."""
-    return _NO_CHARACTER.sub("\ufffd", name).replace("~", "~0").replace("/", "~1")
 
 
 def _malformed(body: bytes, position: int, reason: str) -> NoReturn:

@@ -46,6 +46,8 @@ class Action(StrEnum):
     PROJECT_AUDIT = "project.audit"
     MEMBER_READ = "member.read"
     MEMBER_WRITE = "member.write"
+    DEFINITION_READ = "definition.read"
+    DEFINITION_WRITE = "definition.write"
     RUN_READ = "run.read"
     RUN_WRITE = "run.write"
     RUN_LOG = "run.log"
@@ -82,6 +84,8 @@ RULES: dict[Action, Rule] = {
     Action.PROJECT_AUDIT: Rule(Scope.READ, Role.OWNER),
     Action.MEMBER_READ: Rule(Scope.READ, Role.VIEWER),
     Action.MEMBER_WRITE: Rule(Scope.ADMIN, Role.OWNER),
+    Action.DEFINITION_READ: Rule(Scope.READ, Role.VIEWER),
+    Action.DEFINITION_WRITE: Rule(Scope.WRITE, Role.EDITOR),
     Action.RUN_READ: Rule(Scope.READ, Role.VIEWER),
     Action.RUN_WRITE: Rule(Scope.WRITE, Role.EDITOR),
     Action.RUN_LOG: Rule(Scope.WRITE, Role.EDITOR, run=True),

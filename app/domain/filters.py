@@ -15,7 +15,20 @@ from app.domain.quantities import QuantityError, parse_duration
 from app.domain.states import RunState
 from app.errors import N_, BadValue
 
-KEYS = ("status", "owner", "name", "tag", "experiment", "archived", "created", "pool", "priority", "gpu", "param.")
+KEYS = (
+    "status",
+    "owner",
+    "name",
+    "tag",
+    "experiment",
+    "definition",
+    "archived",
+    "created",
+    "pool",
+    "priority",
+    "gpu",
+    "param.",
+)
 PRIORITIES = ("low", "normal", "high")
 ARCHIVED = ("yes", "no", "any")  # without a term it is no
 _EXAMPLES = {"created": "created:<7d", "gpu": "gpu:>4"}

@@ -3,6 +3,7 @@
 from app.models.audit import AuditEntry
 from app.models.base import Base
 from app.models.cluster import Cluster, Pool, Reservation
+from app.models.definition import Definition, DefinitionVersion
 from app.models.idempotency import IdempotencyKey
 from app.models.lease import Lease
 from app.models.log import LogChunk
@@ -22,6 +23,8 @@ __all__ = [
     "AuditEntry",
     "Base",
     "Cluster",
+    "Definition",
+    "DefinitionVersion",
     "IdempotencyKey",
     "Lease",
     "LogChunk",

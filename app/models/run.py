@@ -40,6 +40,7 @@ class Run(Base):
         Index("ix_run_mine_failed", "created_by", "finished_at", postgresql_where=text("state = 'failed'")),
         Index("ix_run_tags", "tags", postgresql_using="gin"),
         Index("ix_run_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
+        Index("ix_run_definition_id_id", "definition_id", "id", postgresql_where=text("definition_id is not null")),
         Index("ix_run_due", "due_at", postgresql_where=text("due_at is not null")),
         Index(
             "ix_run_queue",
@@ -64,6 +65,9 @@ class Run(Base):
     experiment: Mapped[str | None]
     archived: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # hidden from lists
     parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"))
+    # The job definition that it was made of, and which version of it.
+    definition_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("definition.id", ondelete="SET NULL"))
+    definition_version: Mapped[int | None]
     # What it asks for, taken out of the spec because admission and lists read it.
     pool: Mapped[str]
     priority: Mapped[int] = mapped_column(default=0, server_default="0")

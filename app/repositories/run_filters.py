@@ -112,6 +112,9 @@ def _alternatives(
         elif term.key == "experiment" and not term.negated:
             found = set(term.values)
             columns["r.experiment"] = columns.get("r.experiment", found) & found
+        elif term.key == "definition" and not term.negated:
+            found_ids = _definition_ids(session, project_id, term)
+            columns["r.definition_id"] = columns.get("r.definition_id", found_ids) & found_ids
         elif term.key != "archived":
             left.append(term)
     always = [("r.created_by <> all(%s)", [sorted(strangers)])] if strangers else []
@@ -155,6 +158,14 @@ def _user_ids(session: Session, actor: Actor, project_id: uuid.UUID, term: Term)
     return found
 
 
+def _definition_ids(session: Session, project_id: uuid.UUID, term: Term) -> set[uuid.UUID]:
+    """Looked up first, as owners are: an index on the definition then gives the rows in order."""
+    rows = driver(session).execute(
+        "select id from definition where project_id = %s and name = any(%s)", [project_id, list(term.values)]
+    )
+    return {key for (key,) in rows.fetchall()}
+
+
 def _condition(term: Term, now: datetime.datetime) -> tuple[str, list[Any]]:
     key, values = term.key, list(term.values)
     if key == "tag":
@@ -163,6 +174,9 @@ def _condition(term: Term, now: datetime.datetime) -> tuple[str, list[Any]]:
         return "r.experiment = any(%s)", [values]
     if key == "pool":
         return "r.pool = any(%s)", [values]
+    if key == "definition":  # a negated one; the others are looked up
+        known = "select d.id from definition d where d.project_id = r.project_id and d.name = any(%s)"
+        return f"r.definition_id in ({known})", [values]
     if key == "priority":
         return "r.priority = any(%s)", [[_PRIORITIES[value] for value in values]]
     if key == "created":

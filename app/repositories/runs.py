@@ -64,6 +64,9 @@ class RunRow(NamedTuple):
     generation: int = 0
     observed_generation: int = 0
     parent: str | None = None
+    definition: str | None = None  # its name, and which version
+    definition_version: int | None = None
+    definition_id: uuid.UUID | None = None
     attempts: list[dict[str, Any]] = []
     place: int | None = None
 
@@ -86,6 +89,7 @@ _ELSEWHERE = {
     "project": "p.name",
     "created_by": "u.name",
     "parent": "(select parent.public_id from run parent where parent.id = r.parent_id)",
+    "definition": "(select d.name from definition d where d.id = r.definition_id)",
     "attempts": """(
       select coalesce(jsonb_agg(jsonb_build_object(
           'number', a.number, 'state', a.state, 'cause', a.cause, 'reason_code', a.reason_code, 'reason', a.reason,
@@ -139,6 +143,8 @@ ITEM_FIELDS = {
     "ran_seconds": "round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3)",
     "version": "r.version",
     "parent": _ELSEWHERE["parent"],
+    "definition": "case when r.definition_id is not null then json_build_object("
+    f"'name', {_ELSEWHERE['definition']}, 'version', r.definition_version) end",
 }
 
 
@@ -281,3 +287,9 @@ def list_by_public_ids(session: Session, actor: Actor, public_ids: Sequence[str]
         f"select {_LISTED} from run r {JOINED} where r.public_id = any(%s) and {visible}", [[*public_ids], *values]
     )
     return [RunRow(*row) for row in rows.fetchall()]
+
+
+def list_definition_versions(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Which version of their job definition runs that the caller has read were made of, by their keys."""
+    rows = driver(session).execute("select id, definition_version from run where id = any(%s)", [list(ids)])
+    return {key: number for key, number in rows.fetchall() if number is not None}

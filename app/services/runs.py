@@ -77,10 +77,11 @@ def _submit_statement(*, with_key: bool) -> str:
       select id from project where id = %(project_id)s and deleted_at is null for key share
     ), {once if with_key else ""} made as (
       insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id,
-                       pool, priority, cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
+                       definition_id, definition_version, pool, priority, cpu_millis, memory_bytes, gpus, replicas,
+                       reason_code, reason)
       select %(id)s, %(public_id)s, %(project_id)s, %(actor_id)s, %(name)s, %(kind)s, %(spec)s, %(source)s,
-             %(tags)s, %(experiment)s, %(parent_id)s, %(pool)s, %(priority)s, %(cpu_millis)s,
-             %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}'
+             %(tags)s, %(experiment)s, %(parent_id)s, %(definition_id)s, %(definition_version)s, %(pool)s,
+             %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}'
              from {"once" if with_key else "home"}
       returning *
     ), told as (
@@ -109,10 +110,12 @@ def submit_run(
     *,
     once: idempotency.Claim | None = None,
     parent_id: uuid.UUID | None = None,
+    definition: tuple[uuid.UUID, int] | None = None,
 ) -> RunRow:
     """Puts a run in line and returns it; it starts when its pool has room.
 
-    With a `once` that was used before, the run that it made. Nothing is reserved here: this refuses only
+    With a `once` that was used before, the run that it made. `definition` is the key of the definition that it
+    was made of, and which version. Nothing is reserved here: this refuses only
     what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
@@ -134,6 +137,8 @@ def submit_run(
         "tags": spec.tags,
         "experiment": spec.experiment,
         "parent_id": parent_id,
+        "definition_id": definition[0] if definition else None,
+        "definition_version": definition[1] if definition else None,
         "pool": spec.pool,
         "priority": PRIORITIES[spec.priority],
         "cpu_millis": asked.cpu_millis,
@@ -304,4 +309,9 @@ def rerun(
         spec.pop("command", None)
     spec["kind"] = run.kind
     checked = KINDS[run.kind].spec.model_validate(spec)
-    return submit_run(session, actor, run.project_id, checked, run.source, once=once, parent_id=run.id)
+    made_of = None
+    if run.definition_id is not None and run.definition_version is not None:
+        made_of = run.definition_id, run.definition_version
+    return submit_run(
+        session, actor, run.project_id, checked, run.source, once=once, parent_id=run.id, definition=made_of
+    )

@@ -44,6 +44,7 @@ export const actions = {
   sheet: () => $("#keys")?.showModal(),
   filter: () => { const field = $("#filter") || $("#log-search input[name=q]"); field?.focus(); field?.select(); },
   runs: () => leave("#nav-runs"),
+  jobs: () => leave("#nav-jobs"),
   projects: () => { $("#projects")?.showPopover(); $("#projects a")?.focus(); },
   theme: () => {
     const dark = getComputedStyle(page).colorScheme === "dark" ||

@@ -18,6 +18,7 @@ EVERYWHERE = [
     Key("?", "sheet", N_("Show this sheet")),
     Key("/", "filter", N_("Filter or search")),
     Key("g r", "runs", N_("Go to the runs")),
+    Key("g j", "jobs", N_("Go to the job definitions")),
     Key("g p", "projects", N_("Switch project")),
     Key("t", "theme", N_("Light or dark")),
 ]

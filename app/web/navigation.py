@@ -30,6 +30,7 @@ class Tab:
 HOME = Place("home", N_("Home"), "home", "/")
 PROJECT = (
     Place("runs", N_("Runs"), "run", "/projects/{project}/runs"),
+    Place("jobs", N_("Jobs"), "job", "/projects/{project}/jobs"),
     Place("experiments", N_("Experiments"), "table", "/projects/{project}/experiments"),
     Place("settings", N_("Settings"), "settings", "/projects/{project}/settings"),
 )

@@ -9,6 +9,8 @@ from app.web.pages import (
     audit,
     bulk_runs,
     compare,
+    definition,
+    definitions,
     experiments,
     health,
     home,
@@ -28,7 +30,7 @@ from app.web.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-# The list before the page of one run: "changes" is no run's id.
+# The list before the page of one run: "changes" is no run's id, and "new" no definition's name.
 for part in (
     assets,
     home,
@@ -42,6 +44,8 @@ for part in (
     compare,
     experiments,
     views,
+    definitions,
+    definition,
     secrets,
     project_settings,
     project_members,

@@ -179,6 +179,10 @@ def _subtitle(view: View, row: Any) -> Markup:
     if row.parent:
         link = Markup('<a class="link mono" href="/r/{0}">{0}</a>').format(row.parent)
         parts.append(with_markup(view.language, "again, after {run}", run=link))
+    if row.definition:
+        url = f"/projects/{quote(row.project)}/jobs/{quote(row.definition)}?version={row.definition_version}"
+        link = Markup('<a class="link" href="{}">{} v{}</a>').format(url, row.definition, row.definition_version)
+        parts.append(with_markup(view.language, "of job {definition}", definition=link))
     return Markup(" · ").join(parts)
 
 

@@ -42,6 +42,7 @@ RUN_FIELDS = (
     "waited_seconds",
     "ran_seconds",
     "parent",
+    "definition",
     "url",
     "version",
 )

@@ -3,6 +3,7 @@
 Whoever adds a route adds its row. Nothing here is derived from the permission table in the code.
 """
 
+import json
 import uuid
 from typing import Any
 
@@ -13,6 +14,8 @@ from starlette.routing import Route as AnyRoute
 from app import db
 from app.api.routing import PREFIX, Route
 from app.domain.access import Role
+from app.models import Definition
+from app.services import definitions
 from tests import factories
 from tests.api.client import Api
 from tests.api.conftest import World
@@ -96,6 +99,18 @@ TABLE = {
     "GET /runs/{run}/outputs": "                           401 404 404 404 200 200 200 200 200 200",
     "GET /runs/{run}/outputs/{path:path}": "               401 404 404 404 404 404 404 404 404 404",
     "GET /projects/{project}/snapshots/{digest}": "        401 404 404 404 403 403 404 404 404 404",
+    # Of job definitions; {name} is `digits`, which takes no parameters.
+    "GET /projects/{project}/jobs": "                      401 404 404 404 200 200 200 200 200 200",
+    "POST /projects/{project}/jobs": "                     401 404 404 404 403 403 201 201 201 201",
+    "GET /projects/{project}/jobs/{name}": "               401 404 404 404 200 200 200 200 200 200",
+    "PATCH /projects/{project}/jobs/{name}": "             401 404 404 404 403 403 200 200 200 200",
+    "GET /projects/{project}/jobs/{name}/versions": "      401 404 404 404 200 200 200 200 200 200",
+    "POST /projects/{project}/jobs/{name}/versions": "     401 404 404 404 403 403 201 201 201 201",
+    "GET /projects/{project}/jobs/{name}/versions/{number}": "401 404 404 404 200 200 200 200 200 200",
+    "GET /projects/{project}/jobs/{name}/versions/{number}/source": "401 404 404 404 200 200 200 200 200 200",
+    "GET /projects/{project}/jobs/{name}/diff": "          401 404 404 404 200 200 200 200 200 200",
+    "POST /projects/{project}/jobs/{name}:run": "          401 404 404 404 403 403 202 202 202 202",
+    "HEAD /projects/{project}/snapshots/{digest}": "       401 404 404 404 403 403 404 404 404 404",
     "PUT /projects/{project}/snapshots/{digest}": "        401 404 404 404 403 403 415 415 415 415",
 }
 
@@ -128,6 +143,10 @@ BODIES: dict[str, Any] = {
     "PATCH /runs/{run}": {"tags": ["x"]},
     "POST /projects/{project}/views": {"name": "v-{who}"},
     "PATCH /projects/{project}/views/{view}": {"shared": False},
+    "POST /projects/{project}/jobs": {"definition": {"name": "x-{who}", "spec": {"command": ["true"]}}},
+    "PATCH /projects/{project}/jobs/{name}": {"archived": False},
+    "POST /projects/{project}/jobs/{name}/versions": {"changes": {"title": "by {who}"}},
+    "POST /projects/{project}/jobs/{name}:run": {},
     "POST /runs/{run}:stop": {},
     "POST /runs/{run}:rerun": {},
     "POST /runs/{run}:clone": {"changes": {"name": "y"}},
@@ -170,13 +189,12 @@ def test_everybody(world: World, route: str) -> None:
         method, path = route.split(" ", 1)
         body = BODIES.get(route)
         if body is not None:
-            body = {
-                key: value.replace("{who}", who) if isinstance(value, str) else value for key, value in body.items()
-            }
+            body = json.loads(json.dumps(body).replace("{who}", who))
         headers = {"if-match": "*"} if method == "PATCH" else {}
         client = world.api.client(tokens.get(who), address=f"10.0.0.{WHO.index(who)}")
         path = path.replace(":path", "").format(**values(world, who, path))
-        answer = client.request(method, path, json=body, headers=headers)
+        query = {"from": 1, "to": 1} if path.endswith("/diff") else None
+        answer = client.request(method, path, json=body, headers=headers, params=query)
         got[who] = answer.status_code
         if answer.status_code >= 400 and method != "HEAD":
             assert answer.headers["content-type"] == "application/problem+json"
@@ -209,6 +227,9 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
         token = factories.token_id(session, secret)
         run = factories.make_run(session, world.ours, world.users["editor"], spec=SPEC)
         kept = factories.make_secret(session, world.ours)
+        if "{name}" in path and not session.query(Definition).count():
+            text = "name: digits\nspec: {command: ['true']}\n"
+            definitions.create_definition(session, world.actor("editor"), world.ours.id, text)
     return {
         "secret": kept.name,
         "project": "ours",
@@ -220,6 +241,8 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
         "view": str(uuid.uuid4()),
         "path": "model.bin",
         "digest": "0" * 64,
+        "name": "digits",
+        "number": "1",
     }
 
 

@@ -39,6 +39,8 @@ COMPARE = "/projects/{project}/compare"
 LIST = "/projects/{project}/runs"
 SECRETS = "/projects/{project}/settings/secrets"
 SETTINGS = "/projects/{project}/settings"
+JOBS = "/projects/{project}/jobs"
+VISION_JOBS = "/projects/vision/jobs"
 
 PAGES = [
     Page("login", "/login", _at("/login"), user=None),
@@ -151,6 +153,19 @@ PAGES = [
     Page("audit-no-match", "/admin/audit", _at("/admin/audit?verb=nothing&since=2026-01-01T10:00"), is_variant=True),
     Page("audit-bad-filter", "/admin/audit", _at("/admin/audit?since=yesterday&project=no-such"), is_variant=True),
     Page("health", "/admin/health", _at("/admin/health"), mark="✕", shows="Postgres"),
+    Page("jobs", JOBS, _at(VISION_JOBS), shows="train-digits"),
+    Page("jobs-viewer", JOBS, _at(VISION_JOBS), user="bob", is_variant=True),
+    Page("jobs-archived", JOBS, _at(f"{VISION_JOBS}?archived=1"), shows="old-pipeline"),
+    Page("jobs-none-archived", JOBS, _at("/projects/empty-project/jobs?archived=1"), is_variant=True),
+    Page("jobs-empty", JOBS, _at("/projects/empty-project/jobs"), shows="berth job apply"),
+    Page("job", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/train-digits"), shows="Learning rate"),
+    Page("job-viewer", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/train-digits"), user="bob", shows="Learning rate"),
+    Page("job-older", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/train-digits?version=1"), shows="Ask Wei"),
+    Page("job-archived", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/old-pipeline"), shows="Old pipeline"),
+    Page("job-nasty", f"{JOBS}/{{name}}", _at(f"{VISION_JOBS}/nasty"), shows=NASTY, is_variant=True),
+    Page("job-new", f"{JOBS}/new", _at(f"{VISION_JOBS}/new"), shows="spec:"),
+    Page("job-edit", f"{JOBS}/{{name}}/edit", _at(f"{VISION_JOBS}/train-digits/edit"), shows="Ask Wei"),
+    Page("job-diff", f"{JOBS}/{{name}}/diff", _at(f"{VISION_JOBS}/train-digits/diff?from=1&to=3"), shows="1000"),
     Page("problems", "/problems", _at("/problems"), shows="OOM_KILLED"),
     Page("problem-reason", "/problems/{code}", _at("/problems/OOM_KILLED"), shows="OOM_KILLED"),
     Page("problem-error", "/problems/{code}", _at("/problems/NOT_FOUND"), user=None, shows="NOT_FOUND"),
@@ -201,4 +216,8 @@ NO_PAGES = {
     "POST /admin/users/{user}": "form of the page",
     "POST /admin/users/{user}/reset": "form of the user's page",
     "POST /admin/projects": "form of the page",
+    "POST /projects/{project}/jobs/new": "form of the page",
+    "POST /projects/{project}/jobs/{name}/edit": "form of the page",
+    "POST /projects/{project}/jobs/{name}/run": "form of the definition's page",
+    "POST /projects/{project}/jobs/{name}/archive": "form of the definition's page",
 }

@@ -32,7 +32,16 @@ from app.models import (
     SecretUse,
     User,
 )
-from app.services import links, passwords, projects, service_accounts, sessions, terminals, tokens
+from app.services import (
+    definitions,
+    links,
+    passwords,
+    projects,
+    service_accounts,
+    sessions,
+    terminals,
+    tokens,
+)
 
 NASTY = "<script>alert(1)</script> <b hx-get='/' hx-trigger='load'>x</b> {{ 7 * 7 }} \u202egnp.exe\u202c"
 LONG = "a-name-that-goes-on-and-on-" * 8
@@ -75,6 +84,7 @@ def seed(session: Session) -> Seed:
     session.flush()
     _runs(session, made, now)
     _secrets(session, made, now)
+    _definitions(session, made)
     for name in ("alice", "bob", "nobody"):
         opened = sessions.open_session(session, made.ids[name], name, address="127.0.0.1", agent="test")
         made.cookies[name] = opened.cookie
@@ -111,6 +121,73 @@ def _settings(session: Session, made: Seed) -> None:
     tokens.create_own(session, alice, NASTY, "read", project_id=vision, expires_in="30d")
     project = projects.lock_project(session, made.ids["speech"])
     projects.update_project(session, alice, made.ids["speech"], project, f"{NASTY} 2")
+
+
+DIGITS = """\
+# Ask Wei before you change the limits: the test set is small.
+name: train-digits
+title: Train the digits classifier
+description: |
+  Trains on the handwritten digits and keeps the model.
+  Takes about five minutes with what is usual.
+parameters:
+  lr:              # the one that matters
+    type: number
+    title: Learning rate
+    description: How far each step goes. Smaller is slower and steadier.
+    default: 0.1
+    minimum: 0.0001
+    maximum: 10
+  epochs:
+    type: integer
+    title: Epochs
+    default: 20
+    minimum: 1
+    maximum: 500
+  optimizer:
+    title: Optimizer
+    enum: [sgd, adam, rmsprop]
+    default: sgd
+  layers:
+    type: array
+    items: {type: integer, minimum: 1}
+    title: Hidden layers
+    description: The width of each, from the input on.
+    default: [128, 64]
+  augment:
+    type: boolean
+    title: Turn and shift the images
+    default: true
+  note:
+    type: string
+    title: What is this run for?
+    maxLength: 200
+spec:
+  name: digits lr=${{ params.lr }} ${{ params.optimizer }}
+  command: [python3, train.py, --lr, "${{ params.lr }}", --epochs, "${{ params.epochs }}"]
+  cpu: "2"
+  memory: 1Gi
+  tags: [digits]
+"""
+
+
+def _definitions(session: Session, made: Seed) -> None:
+    """One with every kind of field and three versions, a nasty one, an archived one."""
+    actor, vision = Actor(made.ids["alice"], "alice", is_admin=True), made.ids["vision"]
+    row = definitions.create_definition(session, actor, vision, DIGITS)
+    definitions.add_version(session, actor, vision, row.name, DIGITS.replace("default: 0.1", "default: 0.05"))
+    changed = DIGITS.replace("maximum: 500", "maximum: 1000").replace('cpu: "2"', 'cpu: "4"')
+    definitions.add_version(session, actor, vision, row.name, changed)
+    for key, version in (("succeeded", 2), ("failed", 1), ("running", 3)):
+        values = {"definition_id": row.id, "definition_version": version}
+        session.execute(update(Run).where(Run.public_id == made.runs[key]).values(values))
+    nasty: dict[str, Any] = {"type": "string", "title": NASTY[:100], "description": NASTY, "default": LONG}
+    document = {"name": "nasty", "title": NASTY, "description": NASTY, "parameters": {"x": nasty}}
+    document["spec"] = {"command": ["echo", NASTY.replace("\u202e", "").replace("{{", "{")], "name": LONG[:100]}
+    definitions.create_definition(session, actor, vision, definitions.text_of(document))
+    old = {"name": "old-pipeline", "title": "Old pipeline", "spec": {"command": ["true"]}}
+    definitions.create_definition(session, actor, vision, definitions.text_of(old))
+    definitions.set_archived(session, actor, vision, "old-pipeline", True)
 
 
 def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:

@@ -30,6 +30,7 @@ from app.domain import filters
 from app.domain.access import Actor, Role
 from app.repositories import (
     audit,
+    definitions,
     experiments,
     home,
     logs,
@@ -64,6 +65,7 @@ class World:
     shown: list[str]
     deep: Position
     actor: Actor
+    definition: uuid.UUID
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +140,17 @@ _MORE = [
        select {_ONE}, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(),
          case when n >= 40 then 'x'::bytea end, case when n < 40 then 'x' end
        from generate_series(0, 79) n""",
+    """insert into definition (id, project_id, name, title, newest, created_by)
+       select gen_random_uuid(), p.id, 'job-' || n, '', case n when 1 then 1000 else 1 end, u.id
+       from project p, "user" u, generate_series(1, 1000) n where p.name in ('project-03', 'project-04')
+         and u.name = 'bench'""",
+    """insert into definition_version (definition_id, number, source, document, created_by)
+       select d.id, n, repeat('x', 500), '{}', d.created_by
+       from definition d, generate_series(1, 1000) n where n <= d.newest""",
+    """update run set definition_id = d.id, definition_version = 1
+       from definition d where d.project_id = run.project_id
+         and d.name = case when right(run.name, 1) = '7' then 'job-1' else 'job-' || right(run.name, 2) end
+         and right(run.name, 1) in ('7', '8')""",
     """insert into log_chunk
          (run_id, attempt, replica, first_line, lines, bytes, end_offset, first_at, last_at, object_key)
        select id, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(), 'x'
@@ -163,6 +176,7 @@ def _look(engine: Engine, connection: Connection) -> World:
         deep=Position(deep.id, deep.name),
         actor=Actor(person, "person3", roles={project: Role.EDITOR}),
         engine=engine,
+        definition=one("select id from definition where newest = 1000 limit 1"),
     )
 
 
@@ -314,6 +328,27 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (members.list_accounts, "first", lambda s, w: members.list_accounts(s, w.project, None, PAGE), PAGE),
     (outputs.list_outputs, "first", lambda s, w: outputs.list_outputs(s, w.run, limit=PAGE), PAGE),
     (outputs.list_outputs, "later", lambda s, w: outputs.list_outputs(s, w.run, after="file-4", limit=PAGE), PAGE),
+    (definitions.list_definitions, "first", lambda s, w: definitions.list_definitions(s, w.project, limit=PAGE), PAGE),
+    (
+        definitions.list_definitions,
+        "later",
+        lambda s, w: definitions.list_definitions(s, w.project, after="job-500", limit=PAGE),
+        PAGE,
+    ),
+    (definitions.list_versions, "first", lambda s, w: definitions.list_versions(s, w.definition, limit=PAGE), PAGE),
+    (
+        definitions.list_versions,
+        "later",
+        lambda s, w: definitions.list_versions(s, w.definition, before=900, limit=PAGE),
+        PAGE,
+    ),
+    (runs.list_runs, "of a definition", _runs("definition:job-1"), PAGE),
+    (
+        runs.list_definition_versions,
+        "shown ones",
+        lambda s, w: runs.list_definition_versions(s, [w.run]),
+        PAGE,
+    ),
     (metrics.list_series, "all of a run", lambda s, w: metrics.list_series(s, w.run), 40),
     (logs.list_heads, "all of a run", lambda s, w: logs.list_heads(s, w.run), 80),
     (logs.list_chunks, "in the middle", lambda s, w: logs.list_chunks(s, w.run, 1, 0, 4000, 5000, 20), PAGE),

@@ -37,7 +37,6 @@ from app.api.schemas.runs import (
     run_item,
     run_read,
 )
-from app.api.validation import field_errors
 from app.domain.access import Action
 from app.domain.filters import MAX_LENGTH, FilterError, parse
 from app.domain.names import RUN_ID
@@ -48,6 +47,7 @@ from app.services import runs
 from app.services.identity import require
 from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
 from app.services.secrets import UnknownSecret
+from app.workloads.findings import field_errors
 
 router = new_router("runs")
 

@@ -99,6 +99,13 @@ class Progress(BaseModel):
     total: int | None
 
 
+class DefinitionRef(BaseModel):
+    """The job definition that a run was made of, and which version of it."""
+
+    name: str
+    version: int
+
+
 class RunItem(BaseModel):
     """A run as lists give it: the fields that were asked for, or those that stand first."""
 
@@ -132,6 +139,7 @@ class RunItem(BaseModel):
     started_at: datetime.datetime | None = None
     finished_at: datetime.datetime | None = None
     parent: str | None = None
+    definition: DefinitionRef | None = None
     url: str | None = None
 
 
@@ -170,6 +178,7 @@ class RunRead(BaseModel):
     spec: dict[str, Any]
     source: dict[str, Any]
     parent: str | None
+    definition: DefinitionRef | None
     place: int | None
     attempts: list[AttemptRead]
 
@@ -277,6 +286,7 @@ def run_read(row: RunRow, now: datetime.datetime, language: str) -> dict[str, An
         "spec": row.spec,
         "source": row.source,
         "parent": row.parent,
+        "definition": {"name": row.definition, "version": row.definition_version} if row.definition else None,
         "place": row.place,
         "attempts": [_attempt(attempt, language) for attempt in row.attempts],
     }

@@ -1,12 +1,13 @@
 """Pydantic's findings as field errors: a pointer into what was sent, and a message that says what to do.
 
-Never with the value that was sent: it may be a password, and it may be a megabyte.
+For requests and for documents that people write alike. Never with the value that was sent: it may be a password,
+and it may be a megabyte.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.api.strict_json import escaped
 from app.errors import N_, BadValue, FieldError
 
 # By pydantic's error type; slots are filled from its context.
@@ -43,6 +44,12 @@ _MESSAGES = {
     "datetime_parsing": N_("must be a time as RFC 3339 writes it"),
 }
 _PARTS = {"body": "", "query": "/query", "path": "/path", "header": "/header", "cookie": "/cookie"}
+_NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
+
+
+def escaped(name: str) -> str:
+    """A reference token of a JSON pointer (RFC 6901, 3), fit to be sent."""
+    return _NO_CHARACTER.sub("\ufffd", name).replace("~", "~0").replace("/", "~1")
 
 
 def field_errors(findings: Sequence[Mapping[str, Any]]) -> list[FieldError]:

@@ -1,0 +1,144 @@
+"""Definitions: parameters and their values, placeholders, and mistakes with their places."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from app.workloads import definition_diff, parameters
+from app.workloads.definitions import build_spec, check
+
+BASE = """\
+name: digits
+parameters:
+  lr: {type: number, default: 0.1, minimum: 0.001, exclusiveMaximum: 10}
+  epochs: {type: integer, default: 5, minimum: 1}
+  kind: {enum: [sgd, adam], default: sgd}
+  layers: {type: array, items: {type: integer}, default: [64, 32], maxItems: 3}
+  fast: {type: boolean, default: false}
+  note: {type: string, pattern: "^[a-z ]*$", maxLength: 10}
+spec:
+  name: digits ${{ params.lr }}/${{params.kind}} $${{ params.lr }}
+  command: [run, "${{ params.lr }}", "${{ params.layers }}", "--note=${{ params.note }}"]
+  gpus: ${{ params.epochs }}
+  env: {FAST: "${{ params.fast }}", LAYERS: "${{ params.layers }}"}
+  parameters: {steps: "${{ params.epochs }}", fixed: 7}
+"""
+
+
+def mistakes(text: str) -> list[tuple[str, int | None, str | None]]:
+    _, errors = check(text)
+    return [(error.pointer, error.line, error.fix) for error in errors]
+
+
+def test_what_placeholders_leave() -> None:
+    definition, errors = check(BASE)
+    assert definition is not None, errors
+    values, wrong = parameters.check_values(definition.parameters, {"note": "a b", "epochs": 3.0})
+    assert wrong == []
+    spec = build_spec(definition, values).model_dump()
+    assert spec["name"] == "digits 0.1/sgd ${{ params.lr }}"
+    assert spec["command"] == ["run", "0.1", "64", "32", "--note=a b"]
+    assert spec["gpus"] == 3
+    assert spec["env"] == {"FAST": "false", "LAYERS": "64,32"}
+    own = {"lr": 0.1, "epochs": 3, "kind": "sgd", "layers": "64,32", "fast": False, "note": "a b"}
+    assert spec["parameters"] == own | {"steps": 3, "fixed": 7}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("default: 0.1", "default: 0", [("/parameters/lr/default", 3, "0.001")]),
+        ("type: number", "type: numbre", [("/parameters/lr/type", 3, "number")]),
+        ("minimum: 0.001", "min: 0.001", [("/parameters/lr/min", 3, None)]),
+        ("maxLength", "maximum", [("/parameters/note/maximum", 8, None)]),
+        ("default: sgd", "default: sdg", [("/parameters/kind/default", 5, "sgd")]),
+        ("[sgd, adam]", "[sgd, sgd]", [("/parameters/kind/enum/1", 5, None)]),
+        ("[64, 32]", "[64, x]", [("/parameters/layers/default", 6, None)]),
+        ("default: false", "default: no", [("/parameters/fast/default", 7, None)]),
+        ('"^[a-z ]*$"', '"(?=x)"', [("/parameters/note/pattern", 8, None)]),
+        ('"^[a-z ]*$"', '"("', [("/parameters/note/pattern", 8, None)]),
+        ("maxLength: 10", "maxLength: 10, required: false", [("/parameters/note/required", 8, None)]),
+        ("params.kind}}", "params.knd}}", [("/spec/name", 10, None)]),
+        ("${{params.kind}}", "${{ kind }}", [("/spec/name", 10, None)]),
+        ("${{params.kind}}", "${{ params.kind | upper }}", [("/spec/name", 10, None)]),
+        ("  gpus:", '  "${{ params.lr }}": 1\n  gpus:', [("/spec/${{ params.lr }}", 12, None)]),
+        ("  gpus:", "  cpu: 1x\n  gpus:", [("/spec/cpu", 12, "1")]),
+        ("  gpus:", "  memory: 1GB\n  gpus:", [("/spec/memory", 12, "1Gi")]),
+        ("name: digits\n", "name: Digits\n", [("/name", 1, None)]),
+        ("name: digits\n", "name: new\n", [("/name", 1, None)]),
+        ("name: digits\n", "name: digits\ncommand: x\n", [("/command", 2, None)]),
+        ("  lr:", "  l r:", [("/parameters/l r", 3, None), ("/spec/name", 10, None), ("/spec/command/1", 11, None)]),
+    ],
+)
+def test_mistakes_have_their_place(old: str, new: str, expected: list[tuple[str, int, str | None]]) -> None:
+    assert old in BASE
+    assert mistakes(BASE.replace(old, new, 1)) == expected
+
+
+def test_mistakes_of_parameters_and_spec_are_told_together() -> None:
+    text = BASE.replace("default: 0.1", "default: x").replace("  gpus:", "  memory: 1GB\n  gpus:")
+    assert [pointer for pointer, _, _ in mistakes(text)] == ["/parameters/lr/default", "/spec/memory"]
+
+
+def test_a_script_takes_no_placeholder() -> None:
+    text = "name: x\nparameters: {who: {type: string}}\nspec:\n  script: echo ${{ params.who }}\n"
+    _, (error,) = check(text)
+    assert (error.pointer, error.line) == ("/spec/script", 4)
+    assert error.slots["form"] == '"$BERTH_PARAM_WHO"'
+
+
+def test_a_spec_that_depends_on_an_unknown_value_is_not_judged() -> None:
+    definition, errors = check(
+        'name: x\nparameters: {cpu: {type: string}}\nspec: {command: [a], cpu: "${{ params.cpu }}"}'
+    )
+    assert definition is not None, errors
+
+
+VALUES: list[Any] = [0, 1, 1.0, 1.5, -1, 10, True, False, None, "", "a", "a b", "A", "x" * 20, [], [1], [1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("value", [*VALUES, [1.5], ["x"], {}, "sgd", 0.001, 9.99])
+@pytest.mark.parametrize("name", ["lr", "epochs", "kind", "layers", "fast", "note"])
+def test_values_are_judged_as_json_schema_judges_them(name: str, value: Any) -> None:
+    definition, _ = check(BASE)
+    assert definition is not None
+    schema = parameters.schema_of(definition.parameters)
+    given = {"note": "x"} | {name: value}
+    expected = jsonschema.Draft202012Validator(schema).is_valid(given)
+    _, errors = parameters.check_values(definition.parameters, given)
+    assert (errors == []) == expected, (name, value, errors)
+
+
+def test_what_comes_from_a_form_is_typed() -> None:
+    definition, _ = check(BASE)
+    assert definition is not None
+    found = {name: parameters.from_text(one, "1") for name, one in definition.parameters.items()}
+    assert found == {"lr": 1, "epochs": 1, "kind": "1", "layers": [1], "fast": "1", "note": "1"}
+    for name, one in definition.parameters.items():
+        if one.has_default:
+            assert parameters.from_text(one, parameters.typed(one.default)) == one.default, name
+
+
+def test_a_pattern_that_would_take_for_ever_elsewhere() -> None:
+    text = "name: x\nparameters: {p: {type: string, pattern: '^(a+)+$'}}\nspec: {command: [a]}\n"
+    definition, errors = check(text)
+    assert definition is not None, errors
+    _, wrong = parameters.check_values(definition.parameters, {"p": "a" * 4000 + "!"})
+    assert len(wrong) == 1
+
+
+def test_differences_in_words() -> None:
+    before: dict[str, Any] = {"title": "a", "parameters": {"x": {"default": 1}}, "spec": {"cpu": "1", "tags": ["a"]}}
+    after = json.loads(json.dumps(before))
+    after["title"] = "b"
+    after["parameters"] = {"x": {"default": True}, "y": {"type": "string"}}
+    del after["spec"]["cpu"]
+    found = [(one.pointer, one.kind) for one in definition_diff.compare(before, after)]
+    assert found == [
+        ("/title", "changed"),
+        ("/parameters/x/default", "changed"),
+        ("/parameters/y", "added"),
+        ("/spec/cpu", "removed"),
+    ]
