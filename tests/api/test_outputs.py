@@ -155,7 +155,7 @@ def test_a_later_attempt_replaces_what_an_earlier_one_left(world: World, run: Ru
     store(folder, run, 2)
     assert [(item["path"], item["attempt"]) for item in listed(world, run)["items"]] == [("model", 2)]
     assert fetch(world, run, "model").content == b"second"
-    assert not objects.exists(objects.output_key(run.project_id, run.id, 1, "model"))
+    assert not objects.of(run.project_id).exists(objects.output_key(run.project_id, run.id, 1, "model"))
     store(folder, run)  # twice, and late
     assert fetch(world, run, "model").content == b"second"
 
@@ -211,7 +211,7 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(world: World, run: Run, f
 def test_an_object_that_is_lost(world: World, run: Run, folder: Folder) -> None:
     folder.write("model", b"bytes")
     store(folder, run)
-    objects.delete([objects.output_key(run.project_id, run.id, 1, "model")])
+    objects.of(run.project_id).delete([objects.output_key(run.project_id, run.id, 1, "model")])
     answer = fetch(world, run, "model")
     assert (answer.status_code, answer.json()["code"]) == (503, "OUTPUT_LOST")
 

@@ -85,7 +85,7 @@ def read_output(request: Request, run: RunDep, path: Annotated[str, Path(max_len
         headers["content-range"] = f"bytes {start}-{end - 1}/{row.bytes}"
     headers["content-length"] = str(end - start)
     try:
-        pieces = objects.get(row.object_key, start, end) if end > start else iter(())
+        pieces = objects.of(run.project_id).get(row.object_key, start, end) if end > start else iter(())
     except objects.ObjectMissing:
         raise OutputLost from None
     return StreamingResponse(pieces, 200 if span is None else 206, headers, "application/octet-stream")
