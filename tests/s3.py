@@ -55,9 +55,11 @@ def serving(folder: Path) -> Iterator[S3Server]:
     master, volume, filer, s3 = _free_ports(4)
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(
-            [program, "server", "-ip=127.0.0.1", f"-dir={folder / 'data'}", f"-master.port={master}"]
-            + [f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}"]
-            + [f"-s3.config={folder / 's3.json'}", "-volume.max=40", "-master.volumeSizeLimitMB=256"],
+            [
+                *(program, "server", "-ip=127.0.0.1", f"-dir={folder / 'data'}", f"-master.port={master}"),
+                *(f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}"),
+                *(f"-s3.config={folder / 's3.json'}", "-volume.max=40", "-master.volumeSizeLimitMB=256"),
+            ],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
