@@ -22,6 +22,7 @@ MODULES = [
     "metrics",
     "logs",
     "outputs",
+    "retention",
     "snapshots",
     "session",
     "projects",

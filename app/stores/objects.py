@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 from app.settings import ObjectSettings, get_settings
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, S3Config
 
 PIECE = 1 << 20
 # Asked for at once: each part is a request of its own, so that a slow reader meets no time limit of the store.
@@ -210,10 +210,10 @@ def _open(place: _Place, folder: str) -> "ObjectStore":
     from obstore.store import LocalStore, S3Store, from_url
 
     if place.bucket is not None:
-        keys = {}
+        keys: S3Config = {}
         if place.access_key and place.secret_key:
             keys = {"access_key_id": place.access_key, "secret_access_key": place.secret_key}
-        return S3Store(  # type: ignore[call-overload,no-any-return]
+        return S3Store(
             place.bucket,
             prefix=place.prefix or None,
             endpoint=place.endpoint,
@@ -221,7 +221,7 @@ def _open(place: _Place, folder: str) -> "ObjectStore":
             virtual_hosted_style_request=not place.is_path_style,
             client_options={"allow_http": (place.endpoint or "").startswith("http://"), "timeout": "120s"},
             retry_config={"max_retries": 4, "retry_timeout": datetime.timedelta(seconds=60)},
-            **keys,
+            config=keys,
         )
     if place.url is not None:
         return from_url(place.url)
