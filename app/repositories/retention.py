@@ -106,9 +106,7 @@ _PLAN = (
 )
 
 
-def list_plans(
-    session: Session, project_id: uuid.UUID, *, after: uuid.UUID | None = None, limit: int
-) -> Sequence[Any]:
+def list_plans(session: Session, project_id: uuid.UUID, *, after: uuid.UUID | None = None, limit: int) -> Sequence[Any]:
     """The project's announcements, newest first."""
     query = select(*_PLAN).where(RetentionPlan.project_id == project_id).order_by(RetentionPlan.id.desc()).limit(limit)
     if after is not None:

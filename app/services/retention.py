@@ -39,7 +39,7 @@ def set_rules(session: Session, actor: Actor, project_id: uuid.UUID, rules: Rule
     """Makes these the project's rules; an announcement that stands is withdrawn, and the next round makes a new
     one. Nothing happens for the same rules. Raises Invalid.
     """
-    _check(rules, notice_hours)
+    check(rules, notice_hours)
     session.execute(
         text("insert into retention_rules (project_id) values (:project) on conflict do nothing"),
         {"project": project_id},
@@ -65,7 +65,8 @@ def set_rules(session: Session, actor: Actor, project_id: uuid.UUID, rules: Rule
         audit.record(session, actor, "retention.withdraw", "retention_plan", str(plan_id), project_id)
 
 
-def _check(rules: Rules, notice_hours: int) -> None:
+def check(rules: Rules, notice_hours: int) -> None:
+    """Raises Invalid for rules that nobody can have."""
     errors = []
     between = N_("must be a whole number from {least} to {most}")
     for pointer, value, least, most in (

@@ -192,6 +192,7 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
         "run": run.public_id,
         "path": "model.bin",
         "digest": "0" * 64,
+        "announcement": str(uuid.uuid4()),
     }
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import Path, Query
 from sqlalchemy.orm import Session
@@ -18,16 +17,14 @@ from app.api.routing import new_router, problems
 from app.api.schemas.outputs import OutputPage, entry_read, output_read
 from app.domain import bundles
 from app.domain.access import Action
-from app.errors import N_, AppError, NotFound, Unavailable
+from app.errors import N_, AppError, NotFound
 from app.repositories import outputs
-from app.services.removed_outputs import OutputRemoved, removed
+from app.services.outputs import INERT, OutputLost, OutputRemoved, disposition, removed
 from app.settings import get_settings
 from app.stores import objects
 
 router = new_router("outputs")
 
-# What a job wrote is never shown by a browser as a page of ours, whatever it says it is.
-INERT = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'; sandbox"}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -39,15 +36,6 @@ class RangeNotSatisfiable(AppError):
     title = N_("There are no such bytes")
     detail = N_("The file has {size} bytes.")
     hint = N_("Ask for a range that begins before its end.")
-
-
-class OutputLost(Unavailable):
-    """The list has the file and the store does not give it."""
-
-    code = "OUTPUT_LOST"
-    title = N_("The file is not in the object store")
-    detail = N_("It is recorded, but the object store has nothing under its key.")
-    hint = N_("Try again; if it stays so, an administrator has to restore the object store.")
 
 
 FolderQuery = Annotated[
@@ -204,10 +192,3 @@ def _range(request: Request, tag: str, size: int) -> tuple[int, int] | None:
     if start >= size or start >= end:
         raise RangeNotSatisfiable(size=size)
     return start, end
-
-
-def disposition(path: str) -> str:
-    """RFC 6266: a plain name for old readers, the real one beside it. Never with a folder or a control sign."""
-    name = "".join(sign if sign.isprintable() and sign not in '\\"' else "_" for sign in path.rpartition("/")[2])
-    plain = name.encode("ascii", "replace").decode().replace("?", "_")
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

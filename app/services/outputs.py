@@ -1,10 +1,23 @@
-"""What is said of a file that the project's rules removed."""
+"""How a file that a run left is handed out, and what is said of one that is not there any more."""
 
 import datetime
+from urllib.parse import quote
 
 from app.domain.retention import Rules
-from app.errors import N_, AppError
+from app.errors import N_, AppError, Unavailable
 from app.repositories.outputs import OutputRow
+
+# What a job wrote is never shown by a browser as a page of ours, whatever it says it is.
+INERT = {"x-content-type-options": "nosniff", "content-security-policy": "default-src 'none'; sandbox"}
+
+
+class OutputLost(Unavailable):
+    """The list has the file and the store does not give it."""
+
+    code = "OUTPUT_LOST"
+    title = N_("The file is not in the object store")
+    detail = N_("It is recorded, but the object store has nothing under its key.")
+    hint = N_("Try again; if it stays so, an administrator has to restore the object store.")
 
 
 class OutputRemoved(AppError):
@@ -35,3 +48,10 @@ def rule_text(rules: Rules) -> str:
     if rules.keep_tags:
         parts.append(f"keep tagged {', '.join(rules.keep_tags)}")
     return ", ".join(parts) or "none"
+
+
+def disposition(path: str) -> str:
+    """RFC 6266: a plain name for old readers, the real one beside it. Never with a folder or a control sign."""
+    name = "".join(sign if sign.isprintable() and sign not in '\\"' else "_" for sign in path.rpartition("/")[2])
+    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
