@@ -13,6 +13,7 @@ import berth
 from berth import config
 from berth.accounts import Audit, Projects, ServiceAccounts, Session, TerminalLogins, Tokens, Users
 from berth.errors import BerthError, InvalidInput, Unreachable
+from berth.outputs import Outputs, Retention
 from berth.results import Page
 from berth.runs import Runs
 from berth.transport import Body, HttpTransport, Response, Stream, Transport, read_server_url
@@ -68,6 +69,8 @@ class Client:
         self.session = Session(self)
         self.terminal_logins = TerminalLogins(self)
         self.runs = Runs(self)
+        self.outputs = Outputs(self)
+        self.retention = Retention(self)
         self.projects = Projects(self)
         self.service_accounts = ServiceAccounts(self)
         self.tokens = Tokens(self)

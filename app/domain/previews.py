@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.errors import N_
+
 HEAD_BYTES = 256 << 10  # as much of a text or table is shown
 HEX_BYTES = 512
 TABLE_ROWS = 200
@@ -59,7 +61,12 @@ class Tensor:
 
 
 class NotThat(ValueError):
-    """The file is not of the kind that its name says; the message says why, for people."""
+    """The file is not of the kind that its name says. `message` says why; it is a template that `slots` fill."""
+
+    def __init__(self, message: str, **slots: int) -> None:
+        super().__init__(message.format_map(slots))
+        self.message = message
+        self.slots = slots
 
 
 def image_type(head: bytes) -> str | None:
@@ -76,11 +83,11 @@ def read_image(head: bytes, size: int) -> Image:
     try:
         width, height = _dimensions(media_type or "", head)
     except (struct.error, IndexError):
-        raise NotThat("its header is cut short") from None
+        raise NotThat(N_("its header is cut short")) from None
     if not width or not height:
-        raise NotThat("its header names no size")
+        raise NotThat(N_("its header names no size"))
     if size > IMAGE_BYTES or width * height > IMAGE_PIXELS:
-        raise NotThat(f"it is too large to be shown here: {width} × {height} pixels")
+        raise NotThat(N_("it is too large to be shown here: {width} × {height} pixels"), width=width, height=height)
     return Image(media_type or "", width, height)
 
 
@@ -163,11 +170,11 @@ def read_table(kind: str, head: bytes, is_whole: bool) -> Table:
         return _read_objects(content, is_whole)
     try:
         found = list(_first(csv.reader(io.StringIO(content, newline=""), delimiter=_TABLES[kind]), TABLE_ROWS + 2))
-    except csv.Error as error:
-        raise NotThat(str(error)) from None
+    except csv.Error:
+        raise NotThat(N_("it cannot be read as a table")) from None
     found = [row for row in found if row]
     if not found:
-        raise NotThat("it has no rows")
+        raise NotThat(N_("it has no rows"))
     columns, rows = found[0], found[1 : TABLE_ROWS + 1]
     is_cut = not is_whole or len(found) > TABLE_ROWS + 1 or any(len(row) > TABLE_COLUMNS for row in found)
     return Table(_cells(columns), [_cells(row) for row in rows], is_cut)
@@ -186,11 +193,11 @@ def _read_objects(content: str, is_whole: bool) -> Table:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise NotThat("a line of it is no JSON") from None
+            raise NotThat(N_("a line of it is no JSON")) from None
         found.append(value if isinstance(value, dict) else {"value": value})
         columns.update(dict.fromkeys(found[-1]))
     if not found:
-        raise NotThat("it has no rows")
+        raise NotThat(N_("it has no rows"))
     names = list(columns)
     is_cut = not is_whole or len(lines) > TABLE_ROWS or len(names) > TABLE_COLUMNS
     rows = [_cells([_shown(row[name]) if name in row else "" for name in names[:TABLE_COLUMNS]]) for row in found]
@@ -215,14 +222,14 @@ def _clean(told: str) -> str:
 def tensor_header_size(first: bytes, file_size: int) -> int:
     """How many bytes of header a safetensors file announces in its first 8. Raises NotThat for a lie."""
     if len(first) < 8:
-        raise NotThat("it is shorter than a header")
+        raise NotThat(N_("it is shorter than a header"))
     length: int = struct.unpack("<Q", first[:8])[0]
     if length > file_size - 8:
-        raise NotThat(f"it announces a header of {length} bytes and has {file_size}")
+        raise NotThat(N_("it announces a header of {length} bytes and has {size}"), length=length, size=file_size)
     if length > TENSOR_HEADER_BYTES:
-        raise NotThat(f"its header of {length} bytes is too large to be shown here")
+        raise NotThat(N_("its header of {length} bytes is too large to be shown here"), length=length)
     if length < 2:
-        raise NotThat("its header is empty")
+        raise NotThat(N_("its header is empty"))
     return length
 
 
@@ -234,9 +241,9 @@ def read_tensors(header: bytes, data_size: int) -> tuple[list[Tensor], dict[str,
     try:
         found = json.loads(header)
     except (ValueError, RecursionError):
-        raise NotThat("its header is no JSON") from None
+        raise NotThat(N_("its header is no JSON")) from None
     if not isinstance(found, dict):
-        raise NotThat("its header is no JSON object")
+        raise NotThat(N_("its header is no JSON object"))
     given = found.pop("__metadata__", None) or {}
     metadata = (
         {_clean(str(name)): _clean(str(value)) for name, value in given.items()} if isinstance(given, dict) else {}
@@ -249,12 +256,14 @@ def _tensor(name: str, facts: Any, data_size: int) -> Tensor:
     try:
         dtype, shape, (start, end) = facts["dtype"], facts["shape"], facts["data_offsets"]
     except (TypeError, KeyError, ValueError):
-        raise NotThat("its header has a tensor without type, shape and place") from None
+        raise NotThat(N_("its header has a tensor without type, shape and place")) from None
     numbers = [*shape, start, end] if isinstance(shape, list) else []
     if not numbers or not isinstance(dtype, str) or any(type(one) is not int or one < 0 for one in numbers):
-        raise NotThat("its header has a tensor without type, shape and place")
+        raise NotThat(N_("its header has a tensor without type, shape and place"))
     if not start <= end <= data_size:
-        raise NotThat(f"a tensor of it is said to lie at bytes {start} to {end} of {data_size}")
+        raise NotThat(
+            N_("a tensor of it is said to lie at bytes {start} to {end} of {all}"), start=start, end=end, all=data_size
+        )
     return Tensor(_clean(name), _clean(dtype), shape, end - start)
 
 

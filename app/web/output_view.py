@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from app.domain import previews
 from app.domain.previews import Image, NotThat, Table, Tensor
 from app.domain.retention import Rules
+from app.errors import N_
 from app.repositories.outputs import FolderFacts, FolderRow, OutputRow
 from app.web import formats
 from app.web.run_phases import View
@@ -173,7 +174,9 @@ def build_preview(view: View, row: OutputRow, head: bytes, header: bytes | None,
         if special is not None:
             return special
     except NotThat as problem:
-        why = view.say("It is not shown as what it is named for: {why}.", why=str(problem))
+        why = view.say(
+            "It is not shown as what it is named for: {why}.", why=view.say(problem.message, **problem.slots)
+        )
     if previews.is_text(head):
         cut = "" if is_whole else view.say("The first {size} of {all}", size=_size(head), all=formats.size(row.bytes))
         return Preview("text", lines=previews.text_lines(head), cut=cut, why=why, title=view.say("Text"))
@@ -214,6 +217,6 @@ def _special(
     if is_whole and name.endswith(".json"):
         lines = previews.pretty_json(head)
         if lines is None:
-            raise NotThat("it is no JSON")
+            raise NotThat(N_("it is no JSON"))
         return Preview("text", lines=lines, title="JSON")
     return None

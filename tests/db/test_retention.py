@@ -18,6 +18,7 @@ from app.errors import Invalid
 from app.models import Output, Project, RetentionPlan, Run, User
 from app.repositories import outputs, retention
 from app.services import retention as service
+from app.settings import get_settings
 from app.stores import objects
 from tests import factories
 
@@ -64,7 +65,7 @@ class House:
 
     def bytes_held(self) -> int:
         """What the store really has of the project."""
-        folder = service.objects.get_settings().home / "objects" / objects.project_prefix(self.project.id)
+        folder = get_settings().home / "objects" / objects.project_prefix(self.project.id)
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.settings import ObjectSettings, get_settings
 from app.stores import objects
@@ -197,7 +197,7 @@ def test_settings_that_name_no_place_or_two() -> None:
     ):
         with pytest.raises(ValidationError):
             ObjectSettings.model_validate(wrong)
-    assert "the secret" not in repr(ObjectSettings(bucket="b", access_key="a", secret_key="the secret"))
+    assert "the secret" not in repr(ObjectSettings(bucket="b", access_key="a", secret_key=SecretStr("the secret")))
 
 
 def test_the_settings_are_the_tests_own(store: str, tmp_path: Path) -> None:
