@@ -29,6 +29,8 @@ from app.models import (
     User,
 )
 from app.services import links, passwords, sessions, terminals
+from app.stores import objects
+from tests.browser.seed_outputs import add_outputs
 
 NASTY = "<script>alert(1)</script> <b hx-get='/' hx-trigger='load'>x</b> {{ 7 * 7 }} \u202egnp.exe\u202c"
 LONG = "a-name-that-goes-on-and-on-" * 8
@@ -157,6 +159,20 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
         exit_code=137,
         reason=("OOM_KILLED", {"memory": "1Gi"}),
     )
+    _run(
+        session,
+        made,
+        "outputs",
+        now,
+        name="digits-lr-0.2",
+        state="succeeded",
+        created=ago(hours=3),
+        started=ago(hours=3),
+        finished=ago(hours=2),
+        exit_code=0,
+        tags=["digits"],
+    )
+    add_outputs(session, made.ids["vision"], made.ids["outputs"])
     _run(
         session,
         made,
@@ -339,7 +355,7 @@ def _run(
                     attempt=1,
                     bytes=123_456,
                     sha256="ab" * 32,
-                    object_key=f"outputs/{run_id}/{len(path)}",
+                    object_key=objects.output_key(made.ids[project], run_id, 1, path),
                 )
             )
 
