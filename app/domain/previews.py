@@ -30,6 +30,8 @@ _IMAGES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"),
 _TABLES = {"csv": ",", "tsv": "\t"}
 # Bytes that text does not have; ESC and form feed are left to logs.
 _BINARY = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
+# Marks that change the direction of the text around them: shown by their numbers, for they hide what a file says.
+_DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def is_text(head: bytes) -> bool:
 
 def text_lines(head: bytes) -> list[str]:
     """The lines, each cut where it is very long."""
-    lines = head.decode(errors="replace").split("\n")
+    lines = _visible(head.decode(errors="replace")).split("\n")
     if lines and lines[-1] == "":
         lines.pop()
     return [line[:LINE_CHARACTERS] + ("…" if len(line) > LINE_CHARACTERS else "") for line in map(_end, lines)]
@@ -216,7 +218,11 @@ def _cells(row: Sequence[str]) -> list[str]:
 
 def _clean(told: str) -> str:
     """Without halves of characters, which JSON can name and no page can hold."""
-    return told.encode(errors="replace").decode()
+    return _visible(told.encode(errors="replace").decode())
+
+
+def _visible(told: str) -> str:
+    return _DIRECTION.sub(lambda sign: f"\\u{ord(sign[0]):04x}", told)
 
 
 def tensor_header_size(first: bytes, file_size: int) -> int:

@@ -113,8 +113,8 @@ def build_entries(view: View, run: str, run_url: str, rows: Sequence[FolderRow |
 def _entry(view: View, run: str, run_url: str, row: FolderRow | OutputRow) -> Entry:
     url = page_url(run_url, row.path)
     if isinstance(row, FolderRow):
-        note = view.say("{number} removed", number=row.removed) if row.removed else ""
-        files = view.say("{number} files", number=formats.grouped(row.files))
+        note = view.say("removed: {number}", number=row.removed) if row.removed else ""
+        files = view.say("files: {number}", number=formats.grouped(row.files))
         return Entry(row.name, url, True, formats.size(row.bytes), note=note, modified=files)
     note = view.say("removed") if row.removed_at is not None else ""
     download = "" if note else file_url(run, row.path)
@@ -124,7 +124,7 @@ def _entry(view: View, run: str, run_url: str, row: FolderRow | OutputRow) -> En
 
 def summary(view: View, facts: FolderFacts) -> str:
     """How much is below a folder."""
-    files = view.say("{number} files", number=formats.grouped(facts.files))
+    files = view.say("files: {number}", number=formats.grouped(facts.files))
     told = f"{files} · {formats.size(facts.bytes)}"
     gone = facts.files - facts.kept
     return f"{told} · {view.say('{number} removed', number=gone)}" if gone else told
@@ -133,11 +133,16 @@ def summary(view: View, facts: FolderFacts) -> str:
 def file_facts(view: View, row: OutputRow) -> list[Item]:
     """What is known of a file without its bytes."""
     return [
-        Item(view.say("Size"), f"{formats.size(row.bytes)} ({formats.grouped(row.bytes)} B)"),
+        Item(view.say("Size"), exact_size(row.bytes)),
         Item("SHA-256", row.sha256, is_code=True, wraps=True),
         Item(view.say("Attempt"), str(row.attempt)),
-        Item(view.say("Stored"), formats.full(row.created_at, view.zone)),
+        Item(view.say("Stored"), formats.full(row.created_at, view.zone), wraps=True),
     ]
+
+
+def exact_size(number: int) -> str:
+    """The size for people, and to the byte."""
+    return formats.size(number) if number < 1000 else f"{formats.size(number)} ({formats.grouped(number)} B)"
 
 
 def removed_note(view: View, row: OutputRow) -> str:

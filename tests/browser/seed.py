@@ -173,6 +173,7 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
         tags=["digits"],
     )
     add_outputs(session, made.ids["vision"], made.ids["outputs"])
+    session.execute(update(Attempt).where(Attempt.run_id == made.ids["outputs"]).values(outputs_stored_at=now))
     _run(
         session,
         made,

@@ -15,7 +15,7 @@ from app.repositories import retention as repository
 from app.services import identity, retention
 from app.web import formats
 from app.web.deps import Visitor, check_form, see_other, visit
-from app.web.output_view import rule_text
+from app.web.output_view import exact_size, rule_text
 from app.web.pages.setup import errors_of
 from app.web.run_phases import View
 from app.web.templating import Crumb, render
@@ -168,10 +168,10 @@ def _add_preview(
 
 def _amount(view: View, runs: int, files: int, size: int) -> str:
     return view.say(
-        "{runs} runs · {files} files · {size}",
+        "Runs: {runs} · files: {files} · {size}",
         runs=formats.grouped(runs),
         files=formats.grouped(files),
-        size=f"{formats.size(size)} ({formats.grouped(size)} B)",
+        size=exact_size(size),
     )
 
 
@@ -190,8 +190,8 @@ def _plan(view: View, row: Any) -> Plan:
         view.say(word),
         kind,
         rule_text(view, Rules.of(row.rules)),
-        formats.full(row.announced_at, view.zone),
-        formats.full(row.due_at, view.zone),
+        formats.moment(row.announced_at, view.now, view.zone),
+        formats.moment(row.due_at, view.now, view.zone),
         _amount(view, row.runs, row.files, row.bytes),
         freed,
     )

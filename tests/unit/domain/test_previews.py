@@ -104,6 +104,7 @@ def test_text_and_what_is_none() -> None:
     assert not previews.is_text(b"\xff\xfe")
     assert not previews.is_text(b"a\0b")
     assert previews.text_lines(b"a\r\nb\n\n") == ["a", "b", ""]
+    assert previews.text_lines("a\u202eb".encode()) == ["a\\u202eb"]
     assert len(previews.text_lines(b"x" * 100_000)[0]) == previews.LINE_CHARACTERS + 1
     assert previews.pretty_json(b'{"a": "\\ud800"}') == ["{", '  "a": "?"', "}"]
     assert previews.pretty_json(b"[" * 100_000) is None
