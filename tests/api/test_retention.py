@@ -1,6 +1,7 @@
 """Retention through the API: rules, what they would remove, and what is announced."""
 
 import datetime
+from typing import Any
 
 from app import db
 from app.models import Output
@@ -61,7 +62,7 @@ def test_a_preview_names_runs_and_bytes_and_changes_nothing(world: World) -> Non
     assert (body["runs"], body["files"], body["bytes"]) == (4, 4, 10 + 11 + 12 + 13)
     assert [item["run"] for item in body["items"]] == made[:4]
     assert viewer.get("/projects/ours/retention/preview").json()["runs"] == 0
-    params = {"keep_days": 30, "keep_tags": ["t0", "t3"], "limit": 2}
+    params: Any = {"keep_days": 30, "keep_tags": ["t0", "t3"], "limit": 2}
     first = viewer.get("/projects/ours/retention/preview", params=params).json()
     second = viewer.get("/projects/ours/retention/preview", params={**params, "after": first["next"]}).json()
     assert [item["run"] for item in first["items"] + second["items"]] == [made[1], made[2], made[4]]
