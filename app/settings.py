@@ -78,9 +78,30 @@ class LocalSettings(BaseModel):
 
 
 class ObjectSettings(BaseModel):
-    """Where snapshots, sealed logs and outputs are kept: a folder below the home, or any obstore URL."""
+    """Where snapshots, sealed logs and outputs are kept: a folder below the home, a bucket, or any obstore URL.
+
+    A bucket is of Amazon's S3, or of whoever speaks the same at `endpoint`. Without keys the credentials are
+    those of the machine.
+    """
 
     url: str | None = None
+    bucket: Annotated[str | None, Field(min_length=1)] = None
+    endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/]+/?$")] = None
+    region: str = "us-east-1"
+    access_key: str | None = None
+    secret_key: SecretStr | None = None
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]*$")] = ""
+    path_style: bool = True
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "ObjectSettings":
+        if self.url and self.bucket:
+            raise ValueError("BERTH_OBJECTS__URL and BERTH_OBJECTS__BUCKET name two places; set one of them")
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("BERTH_OBJECTS__ACCESS_KEY and BERTH_OBJECTS__SECRET_KEY belong together")
+        if self.bucket is None and (self.endpoint or self.access_key):
+            raise ValueError("BERTH_OBJECTS__BUCKET must be set where an endpoint or keys are")
+        return self
 
 
 class Settings(BaseSettings):

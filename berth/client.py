@@ -14,6 +14,7 @@ from berth import config
 from berth.accounts import Audit, Health, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
 from berth.definitions import Definitions
 from berth.errors import BerthError, InvalidInput, Unreachable
+from berth.outputs import Outputs, Retention
 from berth.results import Page
 from berth.runs import Runs
 from berth.transport import Body, HttpTransport, Response, Stream, Transport, read_server_url
@@ -70,6 +71,8 @@ class Client:
         self.terminal_logins = TerminalLogins(self)
         self.runs = Runs(self)
         self.jobs = Definitions(self)
+        self.outputs = Outputs(self)
+        self.retention = Retention(self)
         self.projects = Projects(self)
         self.service_accounts = ServiceAccounts(self)
         self.secrets = Secrets(self)

@@ -114,6 +114,7 @@ class OutputFile:
     sha256: str = ""
     attempt: int = 1
     created_at: datetime | None = None
+    is_removed: bool = False  # by the project's rules; what it was stays known
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ def _floats(values: Any) -> tuple[float, ...]:
 
 
 def read_output(data: Mapping[str, Any]) -> OutputFile:
-    return OutputFile(**_known(OutputFile, data))
+    return OutputFile(**_known(OutputFile, {**data, "is_removed": bool(data.get("removed_at"))}))
 
 
 def read_event(data: Mapping[str, Any]) -> Event:

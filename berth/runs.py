@@ -1,6 +1,5 @@
 """Runs: submit, look, wait, stop, and everything that a run leaves behind."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -246,46 +245,8 @@ class Runs:
         return map(read_output, self._client.items(self._client.path("runs", run_id, "outputs")))
 
     def download(self, run_id: str, path: str | None = None, to: str | Path = ".") -> Sequence[Path]:
-        """Writes one output, those below a folder, or all of them below `to`; the paths written, in order.
-
-        Each file is checked against its digest and appears under its name only when it is complete. Raises
-        BerthError, also for a name that would leave `to`.
-        """
-        chosen = [file for file in self.outputs(run_id) if path is None or _is_below(file.path, path)]
-        if not chosen:
-            raise BerthError(
-                f"{run_id} has no output {path!r}" if path else f"{run_id} has no outputs",
-                code="NO_SUCH_OUTPUT",
-                status=404,
-                hint=f"`berth run outputs {run_id}` lists them.",
-            )
-        return [self._download_one(run_id, file, Path(to)) for file in chosen]
-
-    def _download_one(self, run_id: str, file: OutputFile, to: Path) -> Path:
-        import hashlib
-
-        parts = PurePosixPath(file.path).parts
-        if not parts or ".." in parts or file.path.startswith("/") or "\x00" in file.path:
-            raise BerthError(f"the output's name {file.path!r} leaves the folder", code="UNSAFE_PATH")
-        target = to.joinpath(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.parent.resolve().is_relative_to(to.resolve()):
-            raise BerthError(f"{target} lies outside of {to}: a link is in the way", code="UNSAFE_PATH")
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        digest = hashlib.sha256()
-        stream = self._client.stream(self._client.path("runs", run_id, "outputs", *parts), headers={"Accept": "*/*"})
-        try:
-            with draft.open("wb") as sink:
-                for chunk in stream.chunks():
-                    digest.update(chunk)
-                    sink.write(chunk)
-            if file.sha256 and digest.hexdigest() != file.sha256:
-                raise Unreachable(f"{file.path} arrived damaged", hint="Try again.")
-            draft.replace(target)
-        finally:
-            stream.close()
-            draft.unlink(missing_ok=True)
-        return target
+        """As `Outputs.get`: writes one output, those below a folder, or all of them below `to`."""
+        return self._client.outputs.get(run_id, path, to)
 
 
 def default_name(spec: Mapping[str, Any]) -> str:
@@ -302,8 +263,3 @@ def default_name(spec: Mapping[str, Any]) -> str:
     if spec.get("script"):
         return "script"
     raise InvalidInput("there is no command", code="NO_COMMAND", hint="`berth run submit -- python train.py`")
-
-
-def _is_below(path: str, wanted: str) -> bool:
-    wanted = wanted.strip("/")
-    return path == wanted or path.startswith(wanted + "/") or wanted in ("", ".")

@@ -26,6 +26,7 @@ MODULES = [
     "logs",
     "outputs",
     "definitions",
+    "retention",
     "snapshots",
     "session",
     "projects",

@@ -10,6 +10,7 @@ from app.models.log import LogChunk
 from app.models.metric import MetricPoint, MetricSeries
 from app.models.output import Output
 from app.models.project import Membership, Project
+from app.models.retention import RetentionPlan, RetentionPlanRun, RetentionRules
 from app.models.run import Attempt, Observation, Replica, Run, RunEvent
 from app.models.secret import Secret, SecretUse
 from app.models.snapshot import Snapshot
@@ -38,6 +39,9 @@ __all__ = [
     "Project",
     "Replica",
     "Reservation",
+    "RetentionPlan",
+    "RetentionPlanRun",
+    "RetentionRules",
     "Run",
     "RunEvent",
     "SavedView",

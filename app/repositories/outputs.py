@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app.models import Attempt, Output, RunEvent
@@ -20,9 +20,57 @@ class OutputRow(NamedTuple):
     attempt: int
     created_at: datetime.datetime
     object_key: str
+    removed_at: datetime.datetime | None = None
+    removed_by: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
 
 
-_COLUMNS = (Output.path, Output.bytes, Output.sha256, Output.attempt, Output.created_at, Output.object_key)
+class FolderRow(NamedTuple):
+    """A folder directly below the one that is listed, with all that is below it. Removed files are not counted
+    in `bytes`.
+    """
+
+    path: str
+    name: str
+    files: int
+    bytes: int
+    removed: int
+
+
+class FolderFacts(NamedTuple):
+    """All that is below a folder; `kept` are the files that are still there, `bytes` theirs."""
+
+    files: int
+    kept: int
+    bytes: int
+
+
+_COLUMNS = (
+    Output.path,
+    Output.bytes,
+    Output.sha256,
+    Output.attempt,
+    Output.created_at,
+    Output.object_key,
+    Output.removed_at,
+    Output.removed_by,
+)
+# A run has at most `limits.output_files` rows, so a folder is put together from all of them that are below it.
+_ENTRIES = text("""
+    with entry as (
+      select split_part(substr(path, :start), '/', 1) collate "C" as name,
+             strpos(substr(path, :start), '/') = 0 as is_file, bytes, removed_at
+      from output where run_id = :run and starts_with(path, :prefix))
+    select name, is_file, count(*) as files,
+           coalesce(sum(bytes) filter (where removed_at is null), 0)::bigint as bytes,
+           count(*) filter (where removed_at is not null) as removed
+    from entry where (is_file, name) > (cast(:after_is_file as bool), cast(:after_name as text) collate "C")
+    group by is_file, name order by is_file, name limit :limit
+""")
 
 
 def list_outputs(session: Session, run_id: uuid.UUID, *, after: str | None = None, limit: int) -> list[OutputRow]:
@@ -31,6 +79,82 @@ def list_outputs(session: Session, run_id: uuid.UUID, *, after: str | None = Non
     if after is not None:
         query = query.where(Output.path > after)
     return [OutputRow(*row) for row in session.execute(query)]
+
+
+def list_folder(
+    session: Session, run_id: uuid.UUID, folder: str, *, after: tuple[bool, str] | None = None, limit: int
+) -> list[FolderRow | OutputRow]:
+    """At most `limit` entries of a folder ("" is the root): folders by name, then files by name.
+
+    `after` is the last entry of the page before: whether it is a file, and its name.
+    """
+    prefix = f"{folder}/" if folder else ""
+    after_is_file, after_name = after if after is not None else (False, "")
+    found = session.execute(
+        _ENTRIES,
+        {
+            "run": run_id,
+            "prefix": prefix,
+            "start": len(prefix) + 1,
+            "after_is_file": after_is_file,
+            "after_name": after_name,
+            "limit": limit,
+        },
+    ).all()
+    files = [prefix + row.name for row in found if row.is_file]
+    rows = session.execute(select(*_COLUMNS).where(Output.run_id == run_id, Output.path.in_(files))) if files else ()
+    by_path = {row.path: OutputRow(*row) for row in rows}
+    made: list[FolderRow | OutputRow] = []
+    for row in found:
+        path = prefix + row.name
+        if not row.is_file:
+            made.append(FolderRow(path, row.name, row.files, row.bytes, row.removed))
+        elif path in by_path:
+            made.append(by_path[path])
+    return made
+
+
+def folder_facts(session: Session, run_id: uuid.UUID, folder: str) -> FolderFacts:
+    """What is below a folder, all depths; of a folder that is not there, zeros."""
+    is_kept = Output.removed_at.is_(None)
+    row = session.execute(
+        select(
+            func.count(),
+            func.count().filter(is_kept),
+            func.coalesce(func.sum(Output.bytes).filter(is_kept), 0),
+        ).where(Output.run_id == run_id, func.starts_with(Output.path, f"{folder}/" if folder else ""))
+    ).one()
+    return FolderFacts(row[0], row[1], int(row[2]))
+
+
+def list_below(session: Session, run_id: uuid.UUID, folder: str, *, limit: int) -> list[OutputRow]:
+    """Files below a folder, all depths, by path, that are still there; at most `limit`."""
+    query = (
+        select(*_COLUMNS)
+        .where(
+            Output.run_id == run_id,
+            Output.removed_at.is_(None),
+            func.starts_with(Output.path, f"{folder}/" if folder else ""),
+        )
+        .order_by(Output.path)
+        .limit(limit)
+    )
+    return [OutputRow(*row) for row in session.execute(query)]
+
+
+def find_removed(session: Session, run_id: uuid.UUID, folder: str) -> OutputRow | None:
+    """A file below a folder that the project's rules removed, or None."""
+    query = (
+        select(*_COLUMNS)
+        .where(
+            Output.run_id == run_id,
+            Output.removed_at.is_not(None),
+            func.starts_with(Output.path, f"{folder}/" if folder else ""),
+        )
+        .limit(1)
+    )
+    row = session.execute(query).one_or_none()
+    return None if row is None else OutputRow(*row)
 
 
 def find_output(session: Session, run_id: uuid.UUID, path: str) -> OutputRow | None:

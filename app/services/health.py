@@ -23,6 +23,7 @@ from app.stores import objects
 
 WORKERS_KEY = "berth:workers"  # a sorted set: who, by when it was last heard
 _QUEUE = "berth"
+_NO_PROJECT = uuid.UUID(int=0)  # where the object store is tried
 _PATIENCE = 4.0
 _LOOPS = ("dispatch", "admission", "housekeeping")
 _LOOPS_HERE = ("watch:local", "logs:local")
@@ -112,11 +113,13 @@ def _ask_redis() -> tuple[str | None, float, int, list[float] | None]:
 
 
 def _ask_objects() -> tuple[str | None, float]:
-    begun, key, data = time.perf_counter(), f"health/{uuid.uuid4().hex}", b"berth"
+    begun, data = time.perf_counter(), b"berth"
+    place = objects.of(_NO_PROJECT)
+    key = f"{objects.project_prefix(_NO_PROJECT)}health/{uuid.uuid4().hex}"
     try:
-        objects.put(key, data)
-        is_same = objects.get_all(key) == data
-        objects.delete([key])
+        place.put(key, data)
+        is_same = place.get_all(key) == data
+        place.delete([key])
     except Exception as error:  # whatever a store or its network does is what is asked for here
         return type(error).__name__, (time.perf_counter() - begun) * 1000
     return None if is_same else "other bytes came back", (time.perf_counter() - begun) * 1000

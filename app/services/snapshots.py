@@ -60,7 +60,7 @@ def store_snapshot(
         raise DigestMismatch(announced=announced, actual=actual)
     key = objects.snapshot_key(project_id, announced)
     known = find_snapshot(project_id, announced)
-    if known is not None and objects.exists(key):
+    if known is not None and objects.of(project_id).exists(key):
         return known, False
     limits = get_settings().limits
     archive.seek(0)
@@ -69,7 +69,7 @@ def store_snapshot(
     except ArchiveRefused as error:
         raise BadArchive(reason=str(error).rstrip(".")) from None
     archive.seek(0)
-    objects.put(key, archive)
+    objects.of(project_id).put(key, archive, size)
     row = SnapshotRow(announced, size, facts.files)
     with unit_of_work() as session:
         is_new = snapshots.add_snapshot(session, project_id, row, actor.user_id)
@@ -88,4 +88,5 @@ def store_snapshot(
 
 def open_snapshot(project_id: str | uuid.UUID, digest: str) -> Iterator[bytes]:
     """A snapshot's bytes, for a cluster. Raises FileNotFoundError (ObjectMissing) before the first piece."""
-    return objects.get(objects.snapshot_key(uuid.UUID(str(project_id)), digest))
+    project = uuid.UUID(str(project_id))
+    return objects.of(project).get(objects.snapshot_key(project, digest))

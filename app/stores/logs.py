@@ -74,7 +74,7 @@ class _Cache:
                 self._held.move_to_end(key)
                 return self._held[key]
         try:
-            data = gzip.decompress(objects.get_all(key))
+            data = gzip.decompress(objects.named(key).get_all(key))
         except objects.ObjectMissing:
             return None
         with self._lock:

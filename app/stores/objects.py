@@ -1,27 +1,43 @@
 """Bytes that are too large for Postgres: snapshots, sealed logs and outputs, in a folder or an object store.
 
 The only place where keys are built: always below `projects/<project id>/` and only from ids and hashes, so
-that no text of a user becomes part of a path. A write is seen whole or not at all. Calls go over the network
-where the store is remote, so no database session may be open around them.
+that no text of a user becomes part of a path. Who works for a project takes its objects by `of`, which refuses
+every key that lies elsewhere. A write is seen whole or not at all. Calls go over the network where the store is
+remote, so no database session may be open around them. obstore is imported by the first call: a process that
+touches no object does not pay its 6 MiB.
 """
 
+import datetime
 import hashlib
+import re
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from app.settings import get_settings
+from app.settings import ObjectSettings, get_settings
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, S3Config
 
 PIECE = 1 << 20
+# Asked for at once: each part is a request of its own, so that a slow reader meets no time limit of the store.
+_PART = 4 << 20
+# S3 takes at most 10,000 parts of an upload; so many of this size are held in memory at once.
+_UPLOAD_PART = 8 << 20
+_UPLOAD_PARTS = 9_000
+_UPLOADS_AT_ONCE = 2
+_KEY = re.compile(r"projects/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?:[0-9A-Za-z_-]+/)*[0-9A-Za-z_-]+")
 
 
 class ObjectMissing(FileNotFoundError):
     """There is nothing under that key."""
+
+
+class KeyRefused(ValueError):
+    """A key that is none of ours, or of another project."""
 
 
 def project_prefix(project_id: uuid.UUID) -> str:
@@ -46,84 +62,168 @@ def log_key(project_id: uuid.UUID, run_id: uuid.UUID, attempt: int, replica: int
     return f"{project_prefix(project_id)}logs/{run_id}/{attempt}/{replica}/{first_line}-{uuid.uuid4().hex}"
 
 
-def put(key: str, data: bytes | IO[bytes] | Iterable[bytes]) -> None:
-    """Stores bytes, an open file or an iterator of pieces, and replaces what was there.
+def of(project_id: uuid.UUID) -> "ProjectObjects":
+    """The objects of one project."""
+    return ProjectObjects(project_id)
 
-    Memory stays bounded by a few pieces. When the iterator raises, nothing is stored.
-    """
+
+def named(key: str) -> "ProjectObjects":
+    """The objects of the project that a stored key names, for what was found by its row. Raises KeyRefused."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise KeyRefused("not a key of an object")
+    return ProjectObjects(uuid.UUID(match[1]))
+
+
+@dataclass(frozen=True)
+class ProjectObjects:
+    """All that can be done with objects, in one project. Every method raises KeyRefused for a key outside of it."""
+
+    project_id: uuid.UUID
+
+    def put(self, key: str, data: bytes | IO[bytes] | Iterable[bytes], size: int | None = None) -> None:
+        """Stores bytes, an open file or an iterator of pieces, and replaces what was there.
+
+        Memory stays bounded by a few pieces, which are larger where an announced `size` in bytes needs it. When
+        the iterator raises, nothing is stored.
+        """
+        import obstore
+
+        part = max(_UPLOAD_PART, -(-(size or 0) // _UPLOAD_PARTS))
+        obstore.put(_store(), self._own(key), data, chunk_size=part, max_concurrency=_UPLOADS_AT_ONCE)
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` up to, not including, `end`, in pieces of at most 4 MiB. Raises ObjectMissing
+        before the first piece; the range must not be empty.
+
+        An object that is replaced or removed meanwhile ends the iterator with an error, never with other bytes.
+        """
+        self._own(key)
+        first, size, tag = _part(key, start, end, None)
+        return _parts(key, start, size if end is None else min(end, size), first, tag)
+
+    def get_all(self, key: str) -> bytes:
+        """All bytes of a small object. Raises ObjectMissing."""
+        return b"".join(self.get(key))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is something under the key."""
+        import obstore
+
+        try:
+            obstore.head(_store(), self._own(key))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Removes objects; one that is not there is as good as removed. Nothing is removed where a key is refused."""
+        import obstore
+
+        for key in [self._own(key) for key in keys]:
+            try:
+                obstore.delete(_store(), key)
+            except FileNotFoundError:
+                continue
+
+    def delete_all(self) -> int:
+        """Removes everything of the project; returns how many objects that were."""
+        import obstore
+
+        removed = 0
+        for batch in obstore.list(_store(), prefix=project_prefix(self.project_id)):
+            self.delete(meta["path"] for meta in batch)
+            removed += len(batch)
+        return removed
+
+    def _own(self, key: str) -> str:
+        match = _KEY.fullmatch(key)
+        if match is None or match[1] != str(self.project_id):
+            raise KeyRefused("the key is not one of the project's")
+        return key
+
+
+def _part(key: str, start: int, end: int | None, tag: str | None) -> tuple[bytes, int, str | None]:
+    """At most one part from `start` on, the size of the whole object, and the tag of its present content."""
     import obstore
 
-    obstore.put(_store(), key, data)
-
-
-def get(key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """The bytes from `start` up to, not including, `end`, in pieces of about 1 MiB. Raises ObjectMissing
-    before the first piece; the range must not be empty.
-    """
-    import obstore
-
+    stop = start + _PART if end is None else min(end, start + _PART)
     try:
-        if end is not None:
-            found = obstore.get(_store(), key, options={"range": (start, end)})
-        elif start:
-            found = obstore.get(_store(), key, options={"range": {"offset": start}})
-        else:
-            found = obstore.get(_store(), key)
+        found = obstore.get(_store(), key, options={"range": (start, stop), **({"if_match": tag} if tag else {})})
+        return bytes(found.bytes()), found.meta["size"], found.meta["e_tag"]
     except FileNotFoundError:
         raise ObjectMissing(key) from None
-    return (bytes(piece) for piece in found.stream(min_chunk_size=PIECE))
+    except obstore.exceptions.BaseError:
+        # Stores differ in how they refuse a range of an object without any bytes.
+        if start == 0 and tag is None and obstore.head(_store(), key)["size"] == 0:
+            return b"", 0, None
+        raise
 
 
-def get_all(key: str) -> bytes:
-    """All bytes of a small object. Raises ObjectMissing."""
-    return b"".join(get(key))
-
-
-def exists(key: str) -> bool:
-    """Whether there is something under the key."""
-    import obstore
-
-    try:
-        obstore.head(_store(), key)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def delete(keys: Iterable[str]) -> None:
-    """Removes objects; one that is not there is as good as removed."""
-    import obstore
-
-    for key in keys:
-        try:
-            obstore.delete(_store(), key)
-        except FileNotFoundError:
-            continue
-
-
-def delete_prefix(prefix: str) -> int:
-    """Removes everything below a prefix that ends with a slash; returns how many objects that were."""
-    import obstore
-
-    if not prefix.endswith("/"):
-        raise ValueError("a prefix ends with a slash, or it would match its neighbours")
-    removed = 0
-    for batch in obstore.list(_store(), prefix=prefix):
-        delete(meta["path"] for meta in batch)
-        removed += len(batch)
-    return removed
+def _parts(key: str, start: int, end: int, first: bytes, tag: str | None) -> Iterator[bytes]:
+    if first:
+        yield first
+    at = start + len(first)
+    while at < end:
+        piece = _part(key, at, end, tag)[0]
+        if not piece:
+            raise OSError(f"the object store gave nothing of {key} after byte {at}")
+        yield piece
+        at += len(piece)
 
 
 def _store() -> "ObjectStore":
     settings = get_settings()
-    return _open(settings.objects.url, settings.home / "objects")
+    return _open(_Place.of(settings.objects), str(settings.home / "objects"))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What of the settings names a store; hashable, so that each is opened once."""
+
+    url: str | None
+    bucket: str | None
+    endpoint: str | None
+    region: str
+    access_key: str | None
+    secret_key: str | None
+    prefix: str
+    is_path_style: bool
+
+    @classmethod
+    def of(cls, given: ObjectSettings) -> "_Place":
+        secret = given.secret_key.get_secret_value() if given.secret_key else None
+        return cls(
+            given.url,
+            given.bucket,
+            given.endpoint,
+            given.region,
+            given.access_key,
+            secret,
+            given.prefix.strip("/"),
+            given.path_style,
+        )
 
 
 @lru_cache(maxsize=4)
-def _open(url: str | None, folder: Path) -> "ObjectStore":
-    from obstore.store import LocalStore, from_url
+def _open(place: _Place, folder: str) -> "ObjectStore":
+    from obstore.store import LocalStore, S3Store, from_url
 
-    if url is not None:
-        return from_url(url)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if place.bucket is not None:
+        keys: S3Config = {}
+        if place.access_key and place.secret_key:
+            keys = {"access_key_id": place.access_key, "secret_access_key": place.secret_key}
+        return S3Store(
+            place.bucket,
+            prefix=place.prefix or None,
+            endpoint=place.endpoint,
+            region=place.region,
+            virtual_hosted_style_request=not place.is_path_style,
+            client_options={"allow_http": (place.endpoint or "").startswith("http://"), "timeout": "120s"},
+            retry_config={"max_retries": 4, "retry_timeout": datetime.timedelta(seconds=60)},
+            config=keys,
+        )
+    if place.url is not None:
+        return from_url(place.url)
+    Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     return LocalStore(folder)

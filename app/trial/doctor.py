@@ -330,6 +330,8 @@ def check_limits(_: Installation) -> Finding:
 
 
 def check_objects(it: Installation) -> Finding:
+    if it.settings.objects.bucket is not None:
+        return Finding("objects", OK, f"kept in the bucket {it.settings.objects.bucket}")
     if it.settings.objects.url is not None:
         return Finding("objects", OK, "kept outside, at BERTH_OBJECTS__URL")
     folder = it.home / "objects"

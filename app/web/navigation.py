@@ -47,6 +47,7 @@ SETTINGS = (
     Tab("members", N_("Members"), "/projects/{project}/settings/members", Action.MEMBER_READ),
     Tab("accounts", N_("Service accounts"), "/projects/{project}/settings/service-accounts", Action.MEMBER_READ),
     Tab("secrets", N_("Secrets"), "/projects/{project}/settings/secrets", Action.SECRET_READ),
+    Tab("retention", N_("Retention"), "/projects/{project}/settings/retention"),
     Tab("tokens", N_("Tokens"), "/projects/{project}/settings/tokens", Action.MEMBER_WRITE),
     Tab("audit", N_("Audit log"), "/projects/{project}/settings/audit", Action.PROJECT_AUDIT),
 )

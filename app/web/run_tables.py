@@ -34,6 +34,8 @@ class OutputRow:
     sha256: str
     short: str
     url: str
+    page_url: str
+    is_removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def build_outputs(row: Any, outputs: Sequence[Any]) -> list[OutputRow]:
             found.sha256,
             found.sha256[:12],
             f"/api/v1/runs/{row.public_id}/outputs/{quote(found.path)}",
+            f"/projects/{row.project}/runs/{row.public_id}/outputs/{quote(found.path)}",
+            found.removed_at is not None,
         )
         for found in outputs
     ]

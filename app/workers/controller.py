@@ -10,7 +10,7 @@ import structlog
 from app.observability import configure_logging
 from app.queue import ADMISSION, DUE
 from app.settings import get_settings
-from app.workers import admission, logs
+from app.workers import admission, logs, retention
 from app.workers.clusters import LOCAL, local_cluster
 from app.workers.dispatch import Dispatcher
 from app.workers.housekeeping import tidy
@@ -27,6 +27,7 @@ def make_loops(stopping: threading.Event) -> dict[str, Loop]:
         "dispatch": Loop("dispatch", Dispatcher().work, Listener(DUE, stopping).wait, sweep, stopping),
         "admission": Loop("admission", admission.work, Listener(ADMISSION, stopping).wait, sweep, stopping),
         "housekeeping": Loop("housekeeping", tidy, _sleep(stopping), 60.0, stopping),
+        "retention": Loop("retention", retention.work, _sleep(stopping), 30.0, stopping),
     }
     if get_settings().local.enabled:
         watcher = Watcher(local_cluster(), LOCAL)

@@ -38,7 +38,7 @@ def remove_deleted_projects(term: Term) -> bool:
             return True
         if project_deletion.has_runs(session, project_id):
             return False  # their cluster has not let go of them yet
-    removed = objects.delete_prefix(objects.project_prefix(project_id))
+    removed = objects.of(project_id).delete_all()
     with unit_of_work() as session:
         fence(session, term)
         project_deletion.forget(session, project_id)

@@ -141,13 +141,13 @@ def _seal_open(source: LogSource) -> None:
         if not chunks:
             return
         key = objects.log_key(source.project_id, source.run_id, source.attempt, source.replica, chunks[0].first_line)
-        objects.put(key, store.pack(b"".join(chunk.data or b"" for chunk in chunks)))
+        objects.of(source.project_id).put(key, store.pack(b"".join(chunk.data or b"" for chunk in chunks)))
         crash_point("logs.after_put")
         with unit_of_work() as session:
             sealed = logs.seal(session, source, chunks, key)
         crash_point("logs.after_seal")
         if not sealed:  # another shipper was faster
-            objects.delete([key])
+            objects.of(source.project_id).delete([key])
             return
 
 

@@ -49,7 +49,7 @@ def store_outputs(cluster: HasOutputs, run_id: uuid.UUID, public_id: str, attemp
             continue
         key = objects.output_key(project_id, run_id, attempt, path)
         try:
-            size, digest = _copy(file, key)
+            size, digest = _copy(file, objects.of(project_id), key)
         except FileNotFoundError:
             continue  # a program that had left the group has removed it
         except OSError as error:
@@ -72,14 +72,14 @@ def store_outputs(cluster: HasOutputs, run_id: uuid.UUID, public_id: str, attemp
     with unit_of_work() as session:
         unused = outputs.replace_outputs(session, run_id, attempt, list(stored.values()), told)
     if unused:
-        objects.delete(unused)
+        objects.of(project_id).delete(unused)
 
 
 def _is_beyond(limits: LimitSettings, files: int, size: int) -> bool:
     return files >= limits.output_files or size > limits.output_bytes
 
 
-def _copy(file: OutputFile, key: str) -> tuple[int, str]:
+def _copy(file: OutputFile, store: objects.ProjectObjects, key: str) -> tuple[int, str]:
     """Bytes and SHA-256 of what was stored: at most the size that was announced, if the file still grows."""
     digest, size = hashlib.sha256(), 0
 
@@ -93,9 +93,9 @@ def _copy(file: OutputFile, key: str) -> tuple[int, str]:
                 yield piece
 
     if file.size <= _PIECE:
-        objects.put(key, b"".join(pieces()))
+        store.put(key, b"".join(pieces()))
     else:
-        objects.put(key, pieces())
+        store.put(key, pieces(), file.size)
     return size, digest.hexdigest()
 
 

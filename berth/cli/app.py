@@ -28,6 +28,7 @@ class Group:
 GROUPS: dict[str, Group] = {
     "run": Group("berth.cli.runs", "submit runs, look at them, follow and stop them"),
     "job": Group("berth.cli.definitions", "job definitions: runs that others start by filling in values"),
+    "output": Group("berth.cli.outputs", "the files that runs left, and how long they are kept"),
     "project": Group("berth.cli.projects", "projects and their members"),
     "token": Group("berth.cli.tokens", "your own API tokens"),
     "service-account": Group("berth.cli.service_accounts", "identities of automation in a project"),

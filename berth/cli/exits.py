@@ -46,6 +46,7 @@ _BY_STATUS: dict[int, Exit] = {
     403: Exit.NOT_FOUND,
     404: Exit.NOT_FOUND,
     409: Exit.CONFLICT,
+    410: Exit.NOT_FOUND,
     412: Exit.CONFLICT,
     413: Exit.INVALID,
     415: Exit.INVALID,

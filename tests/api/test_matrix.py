@@ -97,6 +97,15 @@ TABLE = {
     "GET /runs/{run}/metrics": "                           401 404 404 404 200 200 200 200 200 200",
     "GET /runs/{run}/logs": "                              401 404 404 404 200 200 200 200 200 200",
     "GET /runs/{run}/outputs": "                           401 404 404 404 200 200 200 200 200 200",
+    "GET /runs/{run}/outputs.tar": "                       401 404 404 404 404 404 404 404 404 404",
+    "GET /runs/{run}/outputs.zip": "                       401 404 404 404 404 404 404 404 404 404",
+    "GET /projects/{project}/retention": "                 401 404 404 404 200 200 200 200 200 200",
+    "PUT /projects/{project}/retention": "                 401 404 404 404 403 403 403 403 200 200",
+    "GET /projects/{project}/retention/preview": "         401 404 404 404 200 200 200 200 200 200",
+    "GET /projects/{project}/retention/announcements": "   401 404 404 404 200 200 200 200 200 200",
+    "GET /projects/{project}/retention/announcements/{announcement}/runs": (
+        "                                                  401 404 404 404 404 404 404 404 404 404"
+    ),
     "GET /runs/{run}/outputs/{path:path}": "               401 404 404 404 404 404 404 404 404 404",
     "GET /projects/{project}/snapshots/{digest}": "        401 404 404 404 403 403 404 404 404 404",
     # Of job definitions; {name} is `digits`, which takes no parameters.
@@ -129,6 +138,7 @@ BODIES: dict[str, Any] = {
     "POST /users": {"name": "x-{who}"},
     "PATCH /users/{user}": {"display_name": "x"},
     "POST /projects": {"name": "x-{who}"},
+    "PUT /projects/{project}/retention": {"keep_days": 30, "keep_tags": ["best"]},
     "PATCH /projects/{project}": {"title": "x-{who}"},
     "PUT /projects/{project}/members/{user}": {"role": "editor"},
     "POST /projects/{project}/service-accounts": {"name": "x-{who}", "role": "viewer"},
@@ -243,6 +253,7 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
         "digest": "0" * 64,
         "name": "digits",
         "number": "1",
+        "announcement": str(uuid.uuid4()),
     }
 
 

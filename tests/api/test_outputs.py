@@ -1,7 +1,10 @@
 """Outputs through the API: stored once the attempt ended, listed by pages, downloaded whole and in ranges."""
 
 import hashlib
+import io
 import os
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,7 +158,7 @@ def test_a_later_attempt_replaces_what_an_earlier_one_left(world: World, run: Ru
     store(folder, run, 2)
     assert [(item["path"], item["attempt"]) for item in listed(world, run)["items"]] == [("model", 2)]
     assert fetch(world, run, "model").content == b"second"
-    assert not objects.exists(objects.output_key(run.project_id, run.id, 1, "model"))
+    assert not objects.of(run.project_id).exists(objects.output_key(run.project_id, run.id, 1, "model"))
     store(folder, run)  # twice, and late
     assert fetch(world, run, "model").content == b"second"
 
@@ -211,7 +214,7 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(world: World, run: Run, f
 def test_an_object_that_is_lost(world: World, run: Run, folder: Folder) -> None:
     folder.write("model", b"bytes")
     store(folder, run)
-    objects.delete([objects.output_key(run.project_id, run.id, 1, "model")])
+    objects.of(run.project_id).delete([objects.output_key(run.project_id, run.id, 1, "model")])
     answer = fetch(world, run, "model")
     assert (answer.status_code, answer.json()["code"]) == (503, "OUTPUT_LOST")
 
@@ -221,3 +224,80 @@ def test_who_may_read(world: World, run: Run, folder: Folder) -> None:
     store(folder, run)
     expected = {"admin": 200, "viewer": 200, "stranger": 404, "nobody": 401}
     assert {who: fetch(world, run, "model", who).status_code for who in expected} == expected
+
+
+def test_a_folder_is_listed_with_its_sums_by_pages(world: World, run: Run, folder: Folder) -> None:
+    for name in ("top.txt", "a/1", "a/2", "a/b/3", "c/4", "a.txt"):
+        folder.write(name, b"12345")
+    store(folder, run)
+    items = listed(world, run, path="")["items"]
+    assert [(item["kind"], item["path"]) for item in items] == [
+        ("folder", "a"),
+        ("folder", "c"),
+        ("file", "a.txt"),
+        ("file", "top.txt"),
+    ]
+    assert {name: items[0][name] for name in ("files", "bytes", "removed")} == {"files": 3, "bytes": 15, "removed": 0}
+    assert [item["path"] for item in listed(world, run, path="/a/")["items"]] == ["a/b", "a/1", "a/2"]
+    seen, after = [], None
+    while True:
+        body = listed(world, run, path="", limit=1, **({"after": after} if after else {}))
+        seen += [item["path"] for item in body["items"]]
+        after = body["next"]
+        if not body["has_more"]:
+            break
+    assert seen == ["a", "c", "a.txt", "top.txt"]
+    for nowhere in ("nothing", "a/1", "..", "a/../c", "%", "_", "a\0"):
+        answer = world.as_("viewer").get(f"/runs/{run.public_id}/outputs", params={"path": nowhere})
+        assert answer.status_code == 404, nowhere
+
+
+def test_signs_of_patterns_are_names(world: World, run: Run, folder: Folder) -> None:
+    for name in ("%/x", "_/y", "a/z"):
+        folder.write(name, b"1")
+    store(folder, run)
+    assert [item["path"] for item in listed(world, run, path="%")["items"]] == ["%/x"]
+    assert [item["path"] for item in listed(world, run, path="_")["items"]] == ["_/y"]
+
+
+def test_all_or_a_folder_in_one_archive(world: World, run: Run, folder: Folder) -> None:
+    folder.write("model/a.bin", BIG)
+    folder.write("model/deep/b", b"")
+    folder.write("notes", b"x")
+    store(folder, run)
+    answer = world.as_("viewer").get(f"/runs/{run.public_id}/outputs.tar")
+    assert answer.headers["content-disposition"].startswith(f'attachment; filename="{run.public_id}.tar"')
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+        assert archive.getnames() == ["model/a.bin", "model/deep/b", "notes"]
+        read = archive.extractfile("model/a.bin")
+        assert read is not None
+        assert read.read() == BIG
+    answer = world.as_("viewer").get(f"/runs/{run.public_id}/outputs.zip", params={"path": "model"})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as bundle:
+        assert bundle.testzip() is None
+        assert bundle.namelist() == ["a.bin", "deep/b"]
+    for path in ("nothing", "..", "a\0b"):
+        params = {"path": path}
+        assert world.as_("viewer").get(f"/runs/{run.public_id}/outputs.tar", params=params).status_code == 404
+    assert world.as_("stranger").get(f"/runs/{run.public_id}/outputs.tar").status_code == 404
+
+
+def test_what_the_rules_removed_is_said_so(world: World, run: Run, folder: Folder) -> None:
+    folder.write("d/model", b"bytes")
+    store(folder, run)
+    with db.unit_of_work() as session:
+        session.execute(
+            text('update output set removed_at = now(), removed_by = \'{"keep_days": 30, "keep_tags": ["best"]}\'')
+        )
+    answer = fetch(world, run, "d/model")
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (410, "OUTPUT_REMOVED")
+    assert "keep 30 days, keep tagged best" in body["detail"]
+    assert hashlib.sha256(b"bytes").hexdigest() in body["detail"]
+    assert world.as_("viewer").get(f"/runs/{run.public_id}/outputs.zip").status_code == 410
+    (item,) = listed(world, run)["items"]
+    assert (item["bytes"], item["removed_by"]["keep_days"]) == (5, 30)
+    assert item["removed_at"] is not None
+    (item,) = listed(world, run, path="")["items"]
+    assert (item["removed"], item["bytes"]) == (1, 0)

@@ -41,6 +41,9 @@ SECRETS = "/projects/{project}/settings/secrets"
 SETTINGS = "/projects/{project}/settings"
 JOBS = "/projects/{project}/jobs"
 VISION_JOBS = "/projects/vision/jobs"
+OUTPUTS = f"{RUN}/outputs"
+FILE = f"{RUN}/outputs/{{path:path}}"
+RETENTION = "/projects/{project}/settings/retention"
 
 PAGES = [
     Page("login", "/login", _at("/login"), user=None),
@@ -166,6 +169,41 @@ PAGES = [
     Page("job-new", f"{JOBS}/new", _at(f"{VISION_JOBS}/new"), shows="spec:"),
     Page("job-edit", f"{JOBS}/{{name}}/edit", _at(f"{VISION_JOBS}/train-digits/edit"), shows="Ask Wei"),
     Page("job-diff", f"{JOBS}/{{name}}/diff", _at(f"{VISION_JOBS}/train-digits/diff?from=1&to=3"), shows="1000"),
+    Page("outputs", OUTPUTS, _run("outputs", "/outputs"), mark="✓", shows="model.safetensors"),
+    Page("outputs-none", OUTPUTS, _run("queued", "/outputs"), mark="◌", is_variant=True),
+    Page(
+        "outputs-folder", FILE, _run("outputs", "/outputs/checkpoints"), mark="✓", shows="step-00000", is_variant=True
+    ),
+    Page("output-text", FILE, _run("outputs", "/outputs/train.log"), mark="✓", shows="epoch 2 loss 1.0"),
+    Page("output-json", FILE, _run("outputs", "/outputs/config.json"), mark="✓", shows='"layers"', is_variant=True),
+    Page("output-table", FILE, _run("outputs", "/outputs/metrics.csv"), mark="✓", shows="accuracy"),
+    Page("output-jsonl", FILE, _run("outputs", "/outputs/samples.jsonl"), mark="✓", shows="line 4", is_variant=True),
+    Page("output-image", FILE, _run("outputs", "/outputs/plots/curve.png"), mark="✓", shows="480 × 270"),
+    Page("output-tensors", FILE, _run("outputs", "/outputs/model.safetensors"), mark="✓", shows="512 × 64"),
+    Page("output-lying", FILE, _run("outputs", "/outputs/lying.safetensors"), mark="✓", shows="4611686018427387904"),
+    Page("output-hex", FILE, _run("outputs", "/outputs/weights.bin"), mark="✓", shows="00000010"),
+    Page("output-empty", FILE, _run("outputs", "/outputs/empty"), mark="✓", is_variant=True),
+    Page(
+        "output-html", FILE, _run("outputs", "/outputs/hostile/page.html"), mark="✓", shows="<script>", is_variant=True
+    ),
+    Page("output-removed", FILE, _run("outputs", "/outputs/old.ckpt"), mark="✓", shows="30"),
+    Page("output-none", FILE, _run("outputs", "/outputs/nothing"), status=404, mark="✕", shows="404", is_variant=True),
+    Page("retention", RETENTION, _at("/projects/vision/settings/retention"), shows="GiB"),
+    Page("retention-none", RETENTION, _at("/projects/empty-project/settings/retention"), is_variant=True),
+    Page(
+        "retention-preview",
+        RETENTION,
+        _at("/projects/vision/settings/retention?preview=1&keep_last=1"),
+        shows="digits-lr",
+    ),
+    Page(
+        "retention-bad",
+        RETENTION,
+        _at("/projects/vision/settings/retention?preview=1&keep_days=soon"),
+        status=422,
+        shows="soon",
+        is_variant=True,
+    ),
     Page("problems", "/problems", _at("/problems"), shows="OOM_KILLED"),
     Page("problem-reason", "/problems/{code}", _at("/problems/OOM_KILLED"), shows="OOM_KILLED"),
     Page("problem-error", "/problems/{code}", _at("/problems/NOT_FOUND"), user=None, shows="NOT_FOUND"),
@@ -180,6 +218,8 @@ NO_PAGES = {
     "GET /projects/{project}/runs/changes": "partial of the list",
     "GET /projects/{project}/runs/{run}/live": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/after": "partial of the run's page",
+    "GET /projects/{project}/runs/{run}/output-image/{path:path}": "a picture of the page",
+    "POST /projects/{project}/settings/retention": "form of the page",
     "POST /login": "form of the page",
     "POST /logout": "form of every page",
     "POST /preferences": "form of every page",

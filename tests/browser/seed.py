@@ -42,6 +42,8 @@ from app.services import (
     terminals,
     tokens,
 )
+from app.stores import objects
+from tests.browser.seed_outputs import add_outputs
 
 NASTY = "<script>alert(1)</script> <b hx-get='/' hx-trigger='load'>x</b> {{ 7 * 7 }} \u202egnp.exe\u202c"
 LONG = "a-name-that-goes-on-and-on-" * 8
@@ -270,6 +272,21 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
     _run(
         session,
         made,
+        "outputs",
+        now,
+        name="digits-lr-0.2",
+        state="succeeded",
+        created=ago(hours=3),
+        started=ago(hours=3),
+        finished=ago(hours=2),
+        exit_code=0,
+        tags=["digits"],
+    )
+    add_outputs(session, made.ids["vision"], made.ids["outputs"])
+    session.execute(update(Attempt).where(Attempt.run_id == made.ids["outputs"]).values(outputs_stored_at=now))
+    _run(
+        session,
+        made,
         "succeeded",
         now,
         name="digits-lr-0.1",
@@ -478,7 +495,7 @@ def _run(
                     attempt=1,
                     bytes=123_456,
                     sha256="ab" * 32,
-                    object_key=f"outputs/{run_id}/{len(path)}",
+                    object_key=objects.output_key(made.ids[project], run_id, 1, path),
                 )
             )
 

@@ -299,7 +299,7 @@ def test_outputs_are_listed_and_fetched(world: World) -> None:
     with db.unit_of_work() as session:
         for path, content in files.items():
             key = objects.output_key(world.project.id, run.id, 1, path)
-            objects.put(key, content)
+            objects.of(world.project.id).put(key, content)
             digest = hashlib.sha256(content).hexdigest()
             row = {"path": path, "attempt": 1, "bytes": len(content), "sha256": digest, "object_key": key}
             session.add(Output(run_id=run.id, **row))

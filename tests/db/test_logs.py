@@ -324,7 +324,7 @@ def test_a_lost_object_is_shown_as_a_gap(long_run: Run) -> None:
         ).one()
     assert key.startswith(objects.project_prefix(project_id))
     before = len(list(logs.read_all(long_run.id, attempt=1)))
-    objects.delete([key])
+    objects.of(project_id).delete([key])
     log_store._cache._held.clear()
     lines = list(logs.read_all(long_run.id, attempt=1))
     lost = [line for line in lines if line.record.stream == "g"]

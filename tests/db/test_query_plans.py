@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from app import db, repositories, schema
 from app.domain import filters
 from app.domain.access import Actor, Role
+from app.domain.retention import Rules
 from app.repositories import (
     audit,
     definitions,
@@ -38,6 +39,7 @@ from app.repositories import (
     metrics,
     outputs,
     projects,
+    retention,
     runs,
     tokens,
     users,
@@ -349,6 +351,18 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
         lambda s, w: runs.list_definition_versions(s, [w.run]),
         PAGE,
     ),
+    # A folder is put together from all files below it, of which a run has a limited number.
+    (outputs.list_folder, "the top one", lambda s, w: outputs.list_folder(s, w.run, "", limit=PAGE), 10_000),
+    (outputs.list_below, "the top one", lambda s, w: outputs.list_below(s, w.run, "", limit=PAGE), 10_000),
+    # Once an hour, and for a preview, each run of a project is looked at.
+    (
+        retention.list_removable,
+        "of a project",
+        lambda s, w: retention.list_removable(s, w.project, Rules(1, 10), limit=PAGE),
+        500_000,
+    ),
+    (retention.list_plans, "first", lambda s, w: retention.list_plans(s, w.project, limit=PAGE), PAGE),
+    (retention.list_plan_runs, "first", lambda s, w: retention.list_plan_runs(s, uuid.uuid4(), limit=PAGE), PAGE),
     (metrics.list_series, "all of a run", lambda s, w: metrics.list_series(s, w.run), 40),
     (logs.list_heads, "all of a run", lambda s, w: logs.list_heads(s, w.run), 80),
     (logs.list_chunks, "in the middle", lambda s, w: logs.list_chunks(s, w.run, 1, 0, 4000, 5000, 20), PAGE),

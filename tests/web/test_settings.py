@@ -161,7 +161,7 @@ def test_housekeeping_removes_what_a_deleted_project_held(console: Console) -> N
         term = acquire(session, "housekeeping", "test", 60)
     assert isinstance(term, Term)
     key = f"{objects.project_prefix(vision)}snapshots/x"
-    objects.put(key, b"code")
+    objects.of(vision).put(key, b"code")
     token = console.post(
         f"{S}/service-accounts/nightly/tokens", {"name": "x", "scope": "write", "expires_in": ""}, "alice"
     )
@@ -181,7 +181,7 @@ def test_housekeeping_removes_what_a_deleted_project_held(console: Console) -> N
         pass
     assert count(select(Run).where(Run.project_id == vision)) == 0
     assert scalar(select(Project.id).where(Project.id == vision)) is None
-    assert not objects.exists(key)
+    assert not objects.of(vision).exists(key)
     assert "project.delete" in console.get("/admin/audit?object_id=vision", "alice").text
 
 

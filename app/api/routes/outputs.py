@@ -1,21 +1,26 @@
 """Outputs of a run: the list, and the files themselves."""
 
 import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Annotated
-from urllib.parse import quote
 
-from fastapi import Path
+from fastapi import Path, Query
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app import db
 from app.api import cursors, wire
-from app.api.deps import AfterDep, LimitDep, ReadSessionDep, RunDep, allowed
+from app.api.deps import AfterDep, LimitDep, ReadSessionDep, RunDep, RunRef, allowed
 from app.api.routing import new_router, problems
-from app.api.schemas.outputs import OutputPage, output_read
+from app.api.schemas.outputs import OutputPage, entry_read, output_read
+from app.domain import bundles
 from app.domain.access import Action
-from app.errors import N_, AppError, NotFound, Unavailable
+from app.errors import N_, AppError, NotFound
 from app.repositories import outputs
+from app.services.outputs import INERT, OutputLost, OutputRemoved, disposition, removed
+from app.settings import get_settings
 from app.stores import objects
 
 router = new_router("outputs")
@@ -33,21 +38,28 @@ class RangeNotSatisfiable(AppError):
     hint = N_("Ask for a range that begins before its end.")
 
 
-class OutputLost(Unavailable):
-    """The list has the file and the store does not give it."""
-
-    code = "OUTPUT_LOST"
-    title = N_("The file is not in the object store")
-    detail = N_("It is recorded, but the object store has nothing under its key.")
-    hint = N_("Try again; if it stays so, an administrator has to restore the object store.")
+FolderQuery = Annotated[
+    str | None, Query(max_length=5000, description="A folder; empty for the top one.", examples=[""])
+]
 
 
 @router.get("/runs/{run}/outputs", response_model=OutputPage)
 @allowed(Action.RUN_READ)
 def list_outputs(
-    request: Request, run: RunDep, session: ReadSessionDep, after: AfterDep = None, limit: LimitDep = 50
+    request: Request,
+    run: RunDep,
+    session: ReadSessionDep,
+    path: FolderQuery = None,
+    after: AfterDep = None,
+    limit: LimitDep = 50,
 ) -> Response:
-    """List the files that the run left, by path. They are there when the attempt has ended."""
+    """List the files that the run left, by path. They are there when the attempt has ended.
+
+    With `path`, what is directly in that folder: folders first, each with the sum of what is below it. A file
+    that the project's rules removed stays listed, with `removed_at` and the rules that did it.
+    """
+    if path is not None:
+        return _list_folder(request, run, session, _folder(path), after, limit)
     scope = f"outputs {run.id}"
     position = None if after is None else cursors.decode(scope, after)[0]
     rows = outputs.list_outputs(session, run.id, after=position, limit=limit + 1)
@@ -55,10 +67,80 @@ def list_outputs(
     return wire.page_response(request, [output_read(row) for row in rows[:limit]], following)
 
 
+def _list_folder(
+    request: Request, run: RunRef, session: Session, folder: str, after: str | None, limit: int
+) -> Response:
+    scope = f"outputs {run.id} {folder}"
+    place = None
+    if after is not None:
+        is_file, name = cursors.decode(scope, after)
+        place = bool(is_file), str(name)
+    rows = outputs.list_folder(session, run.id, folder, after=place, limit=limit + 1)
+    if not rows and folder and after is None:
+        raise NotFound
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        following = cursors.encode(scope, [isinstance(last, outputs.OutputRow), last.name])
+    return wire.page_response(request, [entry_read(row) for row in rows[:limit]], following)
+
+
+def _folder(path: str) -> str:
+    """The path without slashes at its ends. Raises NotFound for one that no file can be below."""
+    if "\0" in path:
+        raise NotFound
+    return path.strip("/")
+
+
+_GONE = problems(OutputRemoved)
+
+
+@router.get("/runs/{run}/outputs.tar", response_class=StreamingResponse, responses=_GONE)
+@allowed(Action.RUN_READ)
+def read_tar(run: RunDep, path: FolderQuery = None) -> Response:
+    """Download all files, or those of one folder, as a tar that is made while it is sent."""
+    return _bundle(run, path or "", "tar", "application/x-tar", bundles.tar)
+
+
+@router.get("/runs/{run}/outputs.zip", response_class=StreamingResponse, responses=_GONE)
+@allowed(Action.RUN_READ)
+def read_zip(run: RunDep, path: FolderQuery = None) -> Response:
+    """Download all files, or those of one folder, as a zip that is made while it is sent. Nothing is compressed."""
+    return _bundle(run, path or "", "zip", "application/zip", bundles.zipped)
+
+
+def _bundle(
+    run: RunRef, path: str, end: str, media_type: str, pack: Callable[[Iterable[bundles.Entry]], Iterator[bytes]]
+) -> Response:
+    folder = _folder(path)
+    with db.read_session() as session:
+        rows = outputs.list_below(session, run.id, folder, limit=get_settings().limits.output_files)
+        facts = outputs.folder_facts(session, run.id, folder)
+        gone = outputs.find_removed(session, run.id, folder) if not rows else None
+    if gone is not None:
+        raise removed(gone)
+    if not facts.files:
+        raise NotFound
+    store = objects.of(run.project_id)
+    start = len(folder) + 1 if folder else 0
+    names = bundles.unique_names(row.path[start:] for row in rows)
+    entries = [
+        bundles.Entry(name, row.bytes, row.created_at, partial(store.get, row.object_key))
+        for name, row in zip(names, rows, strict=True)
+    ]
+    told = folder.rpartition("/")[2]
+    headers = {
+        "cache-control": "private, no-store",
+        "content-disposition": disposition(f"{run.public_id}-{told}.{end}" if told else f"{run.public_id}.{end}"),
+        **INERT,
+    }
+    return StreamingResponse(pack(entries), 200, headers, media_type)
+
+
 @router.get(
     "/runs/{run}/outputs/{path:path}",
     response_class=StreamingResponse,
-    responses=problems(RangeNotSatisfiable, OutputLost),
+    responses=problems(RangeNotSatisfiable, OutputLost, OutputRemoved),
 )
 @allowed(Action.RUN_READ)
 def read_output(request: Request, run: RunDep, path: Annotated[str, Path(max_length=5000)]) -> Response:
@@ -67,6 +149,8 @@ def read_output(request: Request, run: RunDep, path: Annotated[str, Path(max_len
         row = outputs.find_output(session, run.id, path) if "\0" not in path else None
     if row is None:
         raise NotFound
+    if row.removed_at is not None:
+        raise removed(row)
     tag = wire.etag(row.sha256)
     if wire.is_unchanged(request, tag):
         return wire.not_modified(tag)
@@ -74,9 +158,8 @@ def read_output(request: Request, run: RunDep, path: Annotated[str, Path(max_len
         "etag": tag,
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
-        "content-disposition": _disposition(path),
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "default-src 'none'; sandbox",
+        "content-disposition": disposition(path),
+        **INERT,
     }
     start, end = 0, row.bytes
     span = _range(request, tag, row.bytes)
@@ -85,7 +168,7 @@ def read_output(request: Request, run: RunDep, path: Annotated[str, Path(max_len
         headers["content-range"] = f"bytes {start}-{end - 1}/{row.bytes}"
     headers["content-length"] = str(end - start)
     try:
-        pieces = objects.get(row.object_key, start, end) if end > start else iter(())
+        pieces = objects.of(run.project_id).get(row.object_key, start, end) if end > start else iter(())
     except objects.ObjectMissing:
         raise OutputLost from None
     return StreamingResponse(pieces, 200 if span is None else 206, headers, "application/octet-stream")
@@ -109,10 +192,3 @@ def _range(request: Request, tag: str, size: int) -> tuple[int, int] | None:
     if start >= size or start >= end:
         raise RangeNotSatisfiable(size=size)
     return start, end
-
-
-def _disposition(path: str) -> str:
-    """RFC 6266: a plain name for old readers, the real one beside it. Never with a folder or a control sign."""
-    name = "".join(sign if sign.isprintable() and sign not in '\\"' else "_" for sign in path.rpartition("/")[2])
-    plain = name.encode("ascii", "replace").decode().replace("?", "_")
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
