@@ -28,6 +28,8 @@ MODULES = [
     "members",
     "service_accounts",
     "tokens",
+    "notifications",
+    "own_notifications",
     "users",
     "audit",
 ]

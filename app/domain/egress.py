@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 _LONGEST = 2000
 _WELL_KNOWN = {"http": 80, "https": 443}
 # Public by their number and yet inside a cloud: the platform's own services.
-_INSIDE = (ip_network("168.63.129.16/32"),)
+_INSIDE = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"))
 # Addresses of version 6 that lead to one of version 4 behind a translator, which might be any.
 _TRANSLATED = tuple(
     ip_network(text)

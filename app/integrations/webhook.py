@@ -5,6 +5,7 @@ what the name resolves to a moment later does not matter. Redirects are not foll
 environment are not used.
 """
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -83,10 +84,10 @@ def _exchange(target: Target, address: Address, body: bytes, headers: Mapping[st
         connection.request("POST", target.path, body, dict(headers))
         response = connection.getresponse()
         status, text = response.status, ""
-        try:
+        if expired.is_set():  # what was cut off in its headers looks like an answer
+            return Answer(False, error="timeout")
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError):  # the status has said all
             text = inert(response.read(ANSWER_BYTES))
-        except (OSError, http.client.HTTPException, ValueError):
-            pass  # the status has said all that matters
         if 200 <= status < 300:
             return Answer(True, status, None, text)
         return Answer(False, status, "redirect" if 300 <= status < 400 else "status", text)

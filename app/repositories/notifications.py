@@ -46,14 +46,14 @@ select m.id as position, m.message_id as id, m.type, m.data ->> 'run' as run, m.
 
 def list_notifications(session: Session, owner: Owner, after: uuid.UUID | None, limit: int) -> list[dict[str, Any]]:
     """The owner's subscriptions, oldest first, the next `limit` after an id."""
-    statement = f"select {_COLUMNS} {_FROM} where {owner.condition} and n.id > :after order by n.id limit :limit"  # noqa: S608 - constants only
+    statement = f"select {_COLUMNS} {_FROM} where {owner.condition} and n.id > :after order by n.id limit :limit"
     values = {"owner": owner.id, "after": after or uuid.UUID(int=0), "limit": limit}
     return [dict(row._mapping) for row in session.execute(text(statement), values)]
 
 
 def find_notification(session: Session, owner: Owner, notification_id: uuid.UUID) -> dict[str, Any] | None:
     """One of the owner's subscriptions, or None."""
-    statement = f"select {_COLUMNS} {_FROM} where {owner.condition} and n.id = :id"  # noqa: S608 - constants only
+    statement = f"select {_COLUMNS} {_FROM} where {owner.condition} and n.id = :id"
     row = session.execute(text(statement), {"owner": owner.id, "id": notification_id}).one_or_none()
     return dict(row._mapping) if row is not None else None
 

@@ -80,7 +80,7 @@ with chosen as (
 ), taken as (
   update notification_message m set attempts = attempts + 1, lease_token = gen_random_uuid(),
          due_at = now() + make_interval(secs => :lease)
-    from chosen where m.id = chosen.id returning m.*
+    from chosen where m.id = chosen.id and m.state = 'pending' and m.due_at <= now() returning m.*
 )
 select t.id, t.message_id, t.lease_token, t.type, t.at, t.data, t.reason, t.attempts, s.id as notification_id,
        s.channel, s.target, s.language, s.secret_number, coalesce(s.old_secret_until > now(), false) as both_secrets,
