@@ -13,6 +13,7 @@ import berth
 from berth import config
 from berth.accounts import Audit, Projects, ServiceAccounts, Session, TerminalLogins, Tokens, Users
 from berth.errors import BerthError, InvalidInput, Unreachable
+from berth.notifications import Notifications
 from berth.results import Page
 from berth.runs import Runs
 from berth.transport import Body, HttpTransport, Response, Stream, Transport, read_server_url
@@ -73,6 +74,7 @@ class Client:
         self.tokens = Tokens(self)
         self.users = Users(self)
         self.audit = Audit(self)
+        self.notifications = Notifications(self)
 
     @property
     def project(self) -> str:

@@ -15,5 +15,8 @@ class Place:
     url: str
 
 
-PROJECT = (Place("runs", N_("Runs"), "run", "/projects/{project}/runs"),)
+PROJECT = (
+    Place("runs", N_("Runs"), "run", "/projects/{project}/runs"),
+    Place("notifications", N_("Notifications"), "info", "/projects/{project}/settings/notifications"),
+)
 HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)

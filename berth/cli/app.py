@@ -29,6 +29,7 @@ GROUPS: dict[str, Group] = {
     "run": Group("berth.cli.runs", "submit runs, look at them, follow and stop them"),
     "project": Group("berth.cli.projects", "projects and their members"),
     "token": Group("berth.cli.tokens", "your own API tokens"),
+    "notification": Group("berth.cli.notifications", "who is told when a run ends, fails or waits too long"),
     "service-account": Group("berth.cli.service_accounts", "identities of automation in a project"),
     "admin": Group("berth.cli.admin", "users, the audit log, the way back for a locked-out admin"),
     "config": Group("berth.cli.configuration", "which server, project and token are used, and why"),

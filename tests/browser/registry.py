@@ -31,6 +31,7 @@ def _at(path: str) -> Callable[[Seed], str]:
 
 
 RUN = "/projects/{project}/runs/{run}"
+SETTINGS = "/projects/{project}/settings/"
 LIST = "/projects/{project}/runs"
 
 PAGES = [
@@ -65,6 +66,24 @@ PAGES = [
     Page("run-nasty", RUN, _run("nasty"), mark="✓", shows=NASTY, is_variant=True),
     Page("run-at-a-line", RUN, _run("running", "?line=120#L120"), mark="●", shows="epoch", is_variant=True),
     Page("run-log-search", RUN, _run("running", "?q=slow+batch"), mark="●", shows="slow", is_variant=True),
+    Page("notifications", SETTINGS + "notifications", _at("/projects/vision/settings/notifications"), shows=NASTY),
+    Page(
+        "notifications-log",
+        SETTINGS + "notifications",
+        lambda seed: f"/projects/vision/settings/notifications?show={seed.ids['notification']}",
+        shows="503",
+    ),
+    Page("notifications-none", SETTINGS + "notifications", _at("/projects/speech/settings/notifications")),
+    Page(
+        "notifications-viewer",
+        SETTINGS + "notifications",
+        _at("/projects/vision/settings/notifications"),
+        user="bob",
+        status=403,
+        mark="✕",
+        is_variant=True,
+    ),
+    Page("my-notifications", "/me/notifications", _at("/me/notifications"), user="bob", shows="hooks.example.org"),
     Page("problems", "/problems", _at("/problems"), shows="OOM_KILLED"),
     Page("problem-reason", "/problems/{code}", _at("/problems/OOM_KILLED"), shows="OOM_KILLED"),
     Page("problem-error", "/problems/{code}", _at("/problems/NOT_FOUND"), user=None, shows="NOT_FOUND"),
@@ -85,6 +104,8 @@ NO_PAGES = {
     "POST /setup": "form of the page",
     "POST /invitation": "form of the page",
     "POST /terminal": "form of the page",
+    "POST /projects/{project}/settings/notifications": "forms of the page",
+    "POST /me/notifications": "forms of the page",
     "POST /sign-in": "form of the start page with a link",
     "POST /projects/{project}/runs/{run}/stop": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun": "form of the run's page",
