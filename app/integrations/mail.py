@@ -58,8 +58,8 @@ def send(settings: MailSettings, mail: EmailMessage, *, timeout: float = 10.0) -
         code, said = next(iter(error.recipients.values()), (550, b""))
         return Answer(False, code, "status", inert(said))
     except smtplib.SMTPResponseException as error:
-        said = error.smtp_error
-        return Answer(False, error.smtp_code, "status", inert(said if isinstance(said, bytes) else said.encode()))
+        text = error.smtp_error
+        return Answer(False, error.smtp_code, "status", inert(text if isinstance(text, bytes) else text.encode()))
     except ssl.SSLError:
         return Answer(False, error="tls")
     except TimeoutError:

@@ -19,7 +19,7 @@ import structlog
 
 from app.db import unit_of_work
 from app.domain import egress
-from app.domain.notifications import TEST, WAITING, sign
+from app.domain.notifications import TEST, WAITING, one_line, sign
 from app.domain.reasons import REASONS
 from app.errors import N_
 from app.i18n import translate
@@ -179,12 +179,14 @@ def mail_text(message: Message) -> tuple[str, str]:
     """Subject and text in the receiver's language."""
     say = partial(translate, message.language)
     data = message.data
-    end = "\n\n" + say("You get this because somebody entered your address under Notifications in Berth.") + "\n"
+    end = "\n\n" + say(N_("You get this because somebody entered your address under Notifications in Berth.")) + "\n"
     if message.type == TEST:
-        return say("A test message from Berth"), say("This address gets the notifications that were set up.") + end
-    names = {"name": data["name"], "project": data["project"]}
+        return say(N_("A test message from Berth")), say(
+            N_("This address gets the notifications that were set up.")
+        ) + end
+    names = {"name": one_line(data["name"]), "project": data["project"]}
     told = N_("{name} is still waiting") if message.type == WAITING else _STATES[data["state"]]
-    lines = [say(told, **names), "", say("Project: {project}", **names), say("Run: {run}", run=data["run"])]
+    lines = [say(told, **names), "", say(N_("Project: {project}"), **names), say(N_("Run: {run}"), run=data["run"])]
     why = _reason(message)
     if why:
         lines.append(why)

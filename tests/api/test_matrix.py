@@ -64,7 +64,9 @@ TABLE = {
     "POST /projects/{project}/notifications/{notification}:test": "401 404 404 404 403 403 403 403 202 202",
     "POST /projects/{project}/notifications/{notification}:rotate-secret": "401 404 404 404 403 403 403 403 200 200",
     "GET /projects/{project}/notifications/{notification}/deliveries": "401 404 404 404 403 200 403 403 200 200",
-    "POST /projects/{project}/notifications/{notification}/deliveries/{delivery}:resend": "401 404 404 404 403 403 403 403 202 202",
+    "POST /projects/{project}/notifications/{notification}/deliveries/{delivery}:resend": (
+        "                                                  401 404 404 404 403 403 403 403 202 202"
+    ),
     "PUT /projects/{project}/muted-runs/{run}": "       401 404 404 404 403 403 403 403 204 204",
     "DELETE /projects/{project}/muted-runs/{run}": "    401 404 404 404 403 403 403 403 204 204",
     "GET /me/notifications": "                          401 404 200 403 200 200 200 200 200 200",

@@ -34,7 +34,6 @@ from app.settings import get_settings
 from app.workers.notifications import Notifier
 from tests import factories
 
-
 _FAILED = convergence._Result(RunState.FAILED, Cause.FAILED, "EXIT_CODE", {"exit_code": 3}, 3, None, None, None)
 
 
@@ -399,7 +398,7 @@ def test_who_is_told_of_what(world: World, receiver: Receiver) -> None:
         other = factories.make_member(session, world.project, Role.EDITOR)
         elsewhere = factories.make_project(session)
         stranger = factories.make_member(session, elsewhere, Role.OWNER)
-    hear = {
+    hear: dict[str, dict[str, Any]] = {
         "failed": {"events": ["run.failed"]},
         "tagged": {"tags": ["nightly"]},
         "mine": {"owner": Owner(user_id=other.id), "whose": "mine"},

@@ -15,7 +15,7 @@ TargetText = Annotated[str, Field(min_length=1, max_length=2000)]
 Events = Annotated[list[EventName], Field(min_length=1, max_length=3)]
 Tags = Annotated[list[Line], Field(max_length=20)]
 
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "name": "failures",
     "channel": "webhook",
     "target": "https://example.org/hooks/berth",
