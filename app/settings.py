@@ -96,7 +96,7 @@ class MailSettings(BaseModel):
 
 
 class NotificationSettings(BaseModel):
-    """What users may have sent. `networks` are private ones that webhooks may reach, such as ["10.1.0.0/16"]."""
+    """What users may have sent. `networks` are private ones that webhooks may reach, such as ["fd12:3456::/48"]."""
 
     networks: list[str] = []
     timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 10.0
