@@ -21,6 +21,7 @@ from app.settings import get_settings
 
 # Postgres channels; a notification's payload is never read for anything but to skip needless work.
 DUE, ADMISSION, LOG, RUN_CHANGED = "berth_due", "berth_admission", "berth_log", "berth_run"
+NOTIFICATION = "berth_notification"
 
 _MARK_DUE = text(
     "with marked as (update run set due_at = now() where id = :run_id returning 1)"

@@ -7,11 +7,12 @@ files. Nested groups are set as `BERTH_WEB__PORT`.
 
 import base64
 from functools import cached_property, lru_cache
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.home import default_home, generated_secret
@@ -104,6 +105,32 @@ class ObjectSettings(BaseModel):
         return self
 
 
+class MailSettings(BaseModel):
+    """The server that takes mail. Without a host there is no mail. `domains` bounds the receivers; empty is all."""
+
+    host: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    username: str | None = None
+    password: SecretStr | None = None
+    sender: str = "berth@localhost"
+    domains: list[str] = []
+
+
+class NotificationSettings(BaseModel):
+    """What users may have sent. `networks` are private ones that webhooks may reach, such as ["fd12:3456::/48"]."""
+
+    networks: list[str] = []
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 10.0
+    per_owner: Annotated[int, Field(ge=1, le=1000)] = 50
+    keep_days: Annotated[int, Field(ge=2)] = 30
+
+    @field_validator("networks")
+    @classmethod
+    def _are_networks(cls, texts: list[str]) -> list[str]:
+        return [str(ip_network(text)) for text in texts]
+
+
 class Settings(BaseSettings):
     """All settings. `trial` is one machine with generated secrets; without it, secrets must be given."""
 
@@ -123,6 +150,8 @@ class Settings(BaseSettings):
     convergence: ConvergenceSettings = ConvergenceSettings()
     local: LocalSettings = LocalSettings()
     objects: ObjectSettings = ObjectSettings()
+    mail: MailSettings = MailSettings()
+    notifications: NotificationSettings = NotificationSettings()
 
     @model_validator(mode="after")
     def _secrets_outside_trial(self) -> "Settings":

@@ -14,6 +14,7 @@ from berth import config
 from berth.accounts import Audit, Health, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
 from berth.definitions import Definitions
 from berth.errors import BerthError, InvalidInput, Unreachable
+from berth.notifications import Notifications
 from berth.outputs import Outputs, Retention
 from berth.results import Page
 from berth.runs import Runs
@@ -80,6 +81,7 @@ class Client:
         self.users = Users(self)
         self.audit = Audit(self)
         self.health = Health(self)
+        self.notifications = Notifications(self)
 
     @property
     def project(self) -> str:

@@ -10,7 +10,20 @@ from sqlalchemy.orm import Session
 
 from app.domain.access import Role
 from app.domain.names import new_run_id
-from app.models import ApiToken, Attempt, Cluster, Membership, Pool, Project, Run, Secret, User, UserSession
+from app.models import (
+    ApiToken,
+    Attempt,
+    Cluster,
+    Membership,
+    Notification,
+    NotificationMessage,
+    Pool,
+    Project,
+    Run,
+    Secret,
+    User,
+    UserSession,
+)
 from app.services import identity
 
 Row = TypeVar("Row")
@@ -97,6 +110,30 @@ def make_attempt(session: Session, run: Run, number: int = 1, **values: Any) -> 
     token, hashed, _ = identity.new_token(identity.RUN)
     row = {"run_id": run.id, "number": number, "state": "starting", "token_hash": hashed}
     return _added(session, Attempt(**(row | values))), token
+
+
+def make_notification(session: Session, **values: Any) -> Notification:
+    """A webhook for every run that ended; `user_id` or `project_id` says whose."""
+    row = {
+        "name": f"notification{next(_numbers)}",
+        "channel": "webhook",
+        "target": "https://example.org/hook",
+        "events": ["run.ended"],
+        "whose": "all",
+    }
+    return _added(session, Notification(**(row | values)))
+
+
+def make_delivery(session: Session, notification: Notification, **values: Any) -> NotificationMessage:
+    """A message of it, pending by default."""
+    row = {
+        "notification_id": notification.id,
+        "event_key": f"event:{next(_numbers)}",
+        "type": "run.ended",
+        "at": datetime.datetime.now(datetime.UTC),
+        "data": {"run": "r-2222222222", "project": "p", "name": "n", "state": "succeeded", "reason": None},
+    }
+    return _added(session, NotificationMessage(**(row | values)))
 
 
 def _added(session: Session, row: Row) -> Row:

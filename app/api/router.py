@@ -34,6 +34,8 @@ MODULES = [
     "service_accounts",
     "secrets",
     "tokens",
+    "notifications",
+    "own_notifications",
     "users",
     "audit",
     "health",

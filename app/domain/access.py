@@ -48,6 +48,10 @@ class Action(StrEnum):
     MEMBER_WRITE = "member.write"
     DEFINITION_READ = "definition.read"
     DEFINITION_WRITE = "definition.write"
+    NOTIFICATION_READ = "notification.read"
+    NOTIFICATION_WRITE = "notification.write"
+    OWN_NOTIFICATION_READ = "own_notification.read"
+    OWN_NOTIFICATION_WRITE = "own_notification.write"
     RUN_READ = "run.read"
     RUN_WRITE = "run.write"
     RUN_LOG = "run.log"
@@ -86,6 +90,11 @@ RULES: dict[Action, Rule] = {
     Action.MEMBER_WRITE: Rule(Scope.ADMIN, Role.OWNER),
     Action.DEFINITION_READ: Rule(Scope.READ, Role.VIEWER),
     Action.DEFINITION_WRITE: Rule(Scope.WRITE, Role.EDITOR),
+    # Owners only, because the address of a webhook may itself be a secret.
+    Action.NOTIFICATION_READ: Rule(Scope.READ, Role.OWNER),
+    Action.NOTIFICATION_WRITE: Rule(Scope.ADMIN, Role.OWNER),
+    Action.OWN_NOTIFICATION_READ: Rule(Scope.READ),
+    Action.OWN_NOTIFICATION_WRITE: Rule(Scope.ADMIN),
     Action.RUN_READ: Rule(Scope.READ, Role.VIEWER),
     Action.RUN_WRITE: Rule(Scope.WRITE, Role.EDITOR),
     Action.RUN_LOG: Rule(Scope.WRITE, Role.EDITOR, run=True),

@@ -8,6 +8,13 @@ from app.models.idempotency import IdempotencyKey
 from app.models.lease import Lease
 from app.models.log import LogChunk
 from app.models.metric import MetricPoint, MetricSeries
+from app.models.notification import (
+    Notification,
+    NotificationAttempt,
+    NotificationEvent,
+    NotificationMessage,
+    NotificationMute,
+)
 from app.models.output import Output
 from app.models.project import Membership, Project
 from app.models.retention import RetentionPlan, RetentionPlanRun, RetentionRules
@@ -32,6 +39,11 @@ __all__ = [
     "Membership",
     "MetricPoint",
     "MetricSeries",
+    "Notification",
+    "NotificationAttempt",
+    "NotificationEvent",
+    "NotificationMessage",
+    "NotificationMute",
     "Observation",
     "OneTimeLink",
     "Output",

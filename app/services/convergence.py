@@ -472,7 +472,10 @@ with moved as (
    where id = :id and state = :old returning id
 ), told as (
   insert into run_event (run_id, code, attempt, old_state, new_state, data)
-  select id, :code, :of_attempt, :old, :new, cast(:data as jsonb) from moved
+  select id, :code, :of_attempt, :old, :new, cast(:data as jsonb) from moved returning id, run_id
+), to_notify as (
+  insert into notification_event (event_id, run_id) select id, run_id from told where :is_end
+  returning pg_notify('berth_notification', '')
 )
 insert into audit_entry (actor_name, verb, object_type, object_id, project_id, before, after)
 select 'system', 'run.' || :code, 'run', :public_id, :project_id,

@@ -47,6 +47,7 @@ SETTINGS = (
     Tab("members", N_("Members"), "/projects/{project}/settings/members", Action.MEMBER_READ),
     Tab("accounts", N_("Service accounts"), "/projects/{project}/settings/service-accounts", Action.MEMBER_READ),
     Tab("secrets", N_("Secrets"), "/projects/{project}/settings/secrets", Action.SECRET_READ),
+    Tab("notifications", N_("Notifications"), "/projects/{project}/settings/notifications", Action.NOTIFICATION_READ),
     Tab("retention", N_("Retention"), "/projects/{project}/settings/retention"),
     Tab("tokens", N_("Tokens"), "/projects/{project}/settings/tokens", Action.MEMBER_WRITE),
     Tab("audit", N_("Audit log"), "/projects/{project}/settings/audit", Action.PROJECT_AUDIT),
@@ -54,5 +55,6 @@ SETTINGS = (
 ACCOUNT = (
     Tab("profile", N_("Profile"), "/me", icon="user"),
     Tab("tokens", N_("API tokens"), "/me/tokens", icon="key"),
+    Tab("notifications", N_("Notifications"), "/me/notifications", icon="mail"),
     Tab("sessions", N_("Sessions"), "/me/sessions", icon="devices"),
 )

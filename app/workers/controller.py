@@ -8,13 +8,14 @@ from collections.abc import Callable
 import structlog
 
 from app.observability import configure_logging
-from app.queue import ADMISSION, DUE
+from app.queue import ADMISSION, DUE, NOTIFICATION
 from app.settings import get_settings
 from app.workers import admission, logs, retention
 from app.workers.clusters import LOCAL, local_cluster
 from app.workers.dispatch import Dispatcher
 from app.workers.housekeeping import tidy
 from app.workers.loops import Listener, Loop
+from app.workers.notifications import Notifier
 from app.workers.watch import Watcher
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,9 @@ def make_loops(stopping: threading.Event) -> dict[str, Loop]:
     made = {
         "dispatch": Loop("dispatch", Dispatcher().work, Listener(DUE, stopping).wait, sweep, stopping),
         "admission": Loop("admission", admission.work, Listener(ADMISSION, stopping).wait, sweep, stopping),
+        "notifications": Loop(
+            "notifications", Notifier().work, Listener(NOTIFICATION, stopping).wait, min(sweep, 2.0), stopping
+        ),
         "housekeeping": Loop("housekeeping", tidy, _sleep(stopping), 60.0, stopping),
         "retention": Loop("retention", retention.work, _sleep(stopping), 30.0, stopping),
     }

@@ -31,6 +31,7 @@ GROUPS: dict[str, Group] = {
     "output": Group("berth.cli.outputs", "the files that runs left, and how long they are kept"),
     "project": Group("berth.cli.projects", "projects and their members"),
     "token": Group("berth.cli.tokens", "your own API tokens"),
+    "notification": Group("berth.cli.notifications", "who is told when a run ends, fails or waits too long"),
     "service-account": Group("berth.cli.service_accounts", "identities of automation in a project"),
     "secret": Group("berth.cli.secrets", "values that a project's runs are given"),
     "admin": Group("berth.cli.admin", "users, the audit log, the way back for a locked-out admin"),

@@ -70,6 +70,31 @@ TABLE = {
     "PUT /projects/{project}/secrets/{secret}": "          401 404 404 404 403 403 200 200 200 200",
     "DELETE /projects/{project}/secrets/{secret}": "       401 404 404 404 403 403 204 204 204 204",
     "GET /health": "                                       401 404 403 403 403 403 403 403 403 200",
+    # Owners only; of one's own, whoever may see them. Muting needs a run that one can see.
+    "GET /projects/{project}/notifications": "          401 404 404 404 403 200 403 403 200 200",
+    "POST /projects/{project}/notifications": "         401 404 404 404 403 403 403 403 201 201",
+    "GET /projects/{project}/notifications/{notification}": "401 404 404 404 403 200 403 403 200 200",
+    "PATCH /projects/{project}/notifications/{notification}": "401 404 404 404 403 403 403 403 200 200",
+    "DELETE /projects/{project}/notifications/{notification}": "401 404 404 404 403 403 403 403 204 204",
+    "POST /projects/{project}/notifications/{notification}:test": "401 404 404 404 403 403 403 403 202 202",
+    "POST /projects/{project}/notifications/{notification}:rotate-secret": "401 404 404 404 403 403 403 403 200 200",
+    "GET /projects/{project}/notifications/{notification}/deliveries": "401 404 404 404 403 200 403 403 200 200",
+    "POST /projects/{project}/notifications/{notification}/deliveries/{delivery}:resend": (
+        "                                                  401 404 404 404 403 403 403 403 202 202"
+    ),
+    "PUT /projects/{project}/muted-runs/{run}": "       401 404 404 404 403 403 403 403 204 204",
+    "DELETE /projects/{project}/muted-runs/{run}": "    401 404 404 404 403 403 403 403 204 204",
+    "GET /me/notifications": "                          401 404 200 403 200 200 200 200 200 200",
+    "POST /me/notifications": "                         401 404 201 403 201 403 201 201 201 201",
+    "GET /me/notifications/{notification}": "           401 404 200 403 200 200 200 200 200 200",
+    "PATCH /me/notifications/{notification}": "         401 404 200 403 200 403 200 200 200 200",
+    "DELETE /me/notifications/{notification}": "        401 404 204 403 204 403 204 204 204 204",
+    "POST /me/notifications/{notification}:test": "     401 404 202 403 202 403 202 202 202 202",
+    "POST /me/notifications/{notification}:rotate-secret": "401 404 200 403 200 403 200 200 200 200",
+    "GET /me/notifications/{notification}/deliveries": "401 404 200 403 200 200 200 200 200 200",
+    "POST /me/notifications/{notification}/deliveries/{delivery}:resend": "401 404 202 403 202 403 202 202 202 202",
+    "PUT /me/muted-runs/{run}": "                       401 404 404 403 204 403 204 204 204 204",
+    "DELETE /me/muted-runs/{run}": "                    401 404 404 403 204 403 204 204 204 204",
     "GET /audit": "                                        401 404 403 403 403 403 403 403 403 200",
     "GET /projects/{project}/audit": "                     401 404 404 404 403 200 403 403 200 200",
     # Of runs; {run} is another run than the job's own. No file and no snapshot of that name exists.
@@ -124,6 +149,7 @@ TABLE = {
 }
 
 SPEC = {"name": "x", "command": ["true"]}
+NOTIFICATION = {"name": "x", "channel": "webhook", "target": "https://example.org/", "events": ["run.ended"]}
 PASSWORD = "a long sentence"
 # Bodies that would be accepted; {who} is replaced.
 BODIES: dict[str, Any] = {
@@ -137,6 +163,10 @@ BODIES: dict[str, Any] = {
     "POST /tokens": {"name": "x", "scope": "read"},
     "POST /users": {"name": "x-{who}"},
     "PATCH /users/{user}": {"display_name": "x"},
+    "POST /projects/{project}/notifications": NOTIFICATION,
+    "PATCH /projects/{project}/notifications/{notification}": {"muted": True},
+    "POST /me/notifications": NOTIFICATION,
+    "PATCH /me/notifications/{notification}": {"muted": True},
     "POST /projects": {"name": "x-{who}"},
     "PUT /projects/{project}/retention": {"keep_days": 30, "keep_tags": ["best"]},
     "PATCH /projects/{project}": {"title": "x-{who}"},
@@ -240,8 +270,14 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
         if "{name}" in path and not session.query(Definition).count():
             text = "name: digits\nspec: {command: ['true']}\n"
             definitions.create_definition(session, world.actor("editor"), world.ours.id, text)
+        mine = world.users["owner"] if who in ("reader", "nobody", "job", "narrow") else world.users[who]
+        hears = {"user_id": mine.id} if path.startswith("/me/") else {"project_id": world.ours.id}
+        notification = factories.make_notification(session, **hears)
+        delivery = factories.make_delivery(session, notification, state="failed")
     return {
         "secret": kept.name,
+        "notification": str(notification.id),
+        "delivery": str(delivery.message_id),
         "project": "ours",
         "session_id": "0" * 16,
         "user": person.name,

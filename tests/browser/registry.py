@@ -36,6 +36,7 @@ def _compare(*keys: str) -> Callable[[Seed], str]:
 
 RUN = "/projects/{project}/runs/{run}"
 COMPARE = "/projects/{project}/compare"
+SETTINGS = "/projects/{project}/settings/"
 LIST = "/projects/{project}/runs"
 SECRETS = "/projects/{project}/settings/secrets"
 SETTINGS = "/projects/{project}/settings"
@@ -204,6 +205,24 @@ PAGES = [
         shows="soon",
         is_variant=True,
     ),
+    Page("notifications", SETTINGS + "notifications", _at("/projects/vision/settings/notifications"), shows=NASTY),
+    Page(
+        "notifications-log",
+        SETTINGS + "notifications",
+        lambda seed: f"/projects/vision/settings/notifications?show={seed.ids['notification']}",
+        shows="503",
+    ),
+    Page("notifications-none", SETTINGS + "notifications", _at("/projects/speech/settings/notifications")),
+    Page(
+        "notifications-viewer",
+        SETTINGS + "notifications",
+        _at("/projects/vision/settings/notifications"),
+        user="bob",
+        status=403,
+        mark="✕",
+        is_variant=True,
+    ),
+    Page("my-notifications", "/me/notifications", _at("/me/notifications"), user="bob", shows="hooks.example.org"),
     Page("problems", "/problems", _at("/problems"), shows="OOM_KILLED"),
     Page("problem-reason", "/problems/{code}", _at("/problems/OOM_KILLED"), shows="OOM_KILLED"),
     Page("problem-error", "/problems/{code}", _at("/problems/NOT_FOUND"), user=None, shows="NOT_FOUND"),
@@ -226,6 +245,8 @@ NO_PAGES = {
     "POST /setup": "form of the page",
     "POST /invitation": "form of the page",
     "POST /terminal": "form of the page",
+    "POST /projects/{project}/settings/notifications": "forms of the page",
+    "POST /me/notifications": "forms of the page",
     "POST /sign-in": "form of the start page with a link",
     "POST /projects/{project}/runs/bulk": "form of the list; tests/browser/test_bulk.py looks at what it answers",
     "POST /projects/{project}/views": "form of the list",

@@ -21,6 +21,9 @@ from app.models import (
     Membership,
     MetricPoint,
     MetricSeries,
+    Notification,
+    NotificationAttempt,
+    NotificationMessage,
     Output,
     Pool,
     Project,
@@ -87,6 +90,7 @@ def seed(session: Session) -> Seed:
     _runs(session, made, now)
     _secrets(session, made, now)
     _definitions(session, made)
+    _notifications(session, made, now)
     for name in ("alice", "bob", "nobody"):
         opened = sessions.open_session(session, made.ids[name], name, address="127.0.0.1", agent="test")
         made.cookies[name] = opened.cookie
@@ -190,6 +194,42 @@ def _definitions(session: Session, made: Seed) -> None:
     old = {"name": "old-pipeline", "title": "Old pipeline", "spec": {"command": ["true"]}}
     definitions.create_definition(session, actor, vision, definitions.text_of(old))
     definitions.set_archived(session, actor, vision, "old-pipeline", True)
+
+
+def _notifications(session: Session, made: Seed, now: datetime.datetime) -> None:
+    vision = made.ids["vision"]
+    rows: list[dict[str, Any]] = [
+        {"project_id": vision, "name": "failures to chat", "events": ["run.failed"], "tags": ["nightly"]},
+        {"project_id": vision, "name": NASTY, "events": ["run.ended", "run.waiting"], "muted": True, "tags": [NASTY]},
+        {"user_id": made.ids["bob"], "name": "mine", "events": ["run.ended"], "whose": "mine"},
+    ]
+    for row in rows:
+        given = {"channel": "webhook", "target": "https://hooks.example.org/berth", "whose": "all"} | row
+        notification = Notification(**given)
+        session.add(notification)
+        session.flush()
+        made.ids.setdefault("notification", notification.id)
+    answers = [(503, "status", "<b>upstream</b> is away " + "x" * 300), (204, None, "")]
+    for number, state in enumerate(("sent", "failed", "pending", "cancelled")):
+        message = NotificationMessage(
+            notification_id=made.ids["notification"],
+            event_key=f"event:{number}",
+            type="run.failed",
+            at=now - datetime.timedelta(hours=4 - number),
+            data={"run": made.runs["failed"], "project": "vision", "name": NASTY, "state": "failed", "reason": None},
+            state=state,
+            due_at=now + datetime.timedelta(minutes=10),
+        )
+        session.add(message)
+        session.flush()
+        for status, error, answer in answers[: 2 if state == "sent" else 0 if state == "cancelled" else 1]:
+            ok = error is None
+            session.add(
+                NotificationAttempt(
+                    message_id=message.id, ok=ok, status=status, error=error, milliseconds=83, answer=answer
+                )
+            )
+    session.flush()
 
 
 def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:

@@ -37,6 +37,7 @@ from app.repositories import (
     logs,
     members,
     metrics,
+    notifications,
     outputs,
     projects,
     retention,
@@ -46,8 +47,10 @@ from app.repositories import (
     views,
 )
 from app.repositories.logs import LogSource
+from app.repositories.notifications import Owner
 from app.repositories.runs import ITEM_FIELDS, Position
 from bench import rows as bench_rows
+from tests import factories
 
 RUNS = 100_000
 PAGE = 50
@@ -257,6 +260,43 @@ def _audit(**filter_: Any) -> Ask:
     )
 
 
+def _notifications(session: Session, world: World) -> Any:
+    """Among those of other projects."""
+    for number in range(2000):
+        factories.make_notification(session, project_id=world.project if number % 10 == 0 else _other(session, world))
+    session.execute(text("analyze notification"))
+    Explaining.plans.clear()
+    return notifications.list_notifications(session, Owner(project_id=world.project), None, PAGE)
+
+
+def _deliveries(session: Session, world: World) -> Any:
+    """Each with its attempt."""
+    made = [factories.make_notification(session, project_id=world.project) for _ in range(3)]
+    for notification in made:
+        session.execute(
+            text(
+                "insert into notification_message (notification_id, event_key, type, at, data)"
+                " select :id, n::text, 'run.ended', now(), '{}' from generate_series(1, 3000) n"
+            ),
+            {"id": notification.id},
+        )
+    session.execute(
+        text(
+            "insert into notification_attempt (message_id, ok, milliseconds)"
+            " select id, true, 1 from notification_message"
+        )
+    )
+    session.execute(text("analyze notification_message; analyze notification_attempt"))
+    Explaining.plans.clear()
+    return notifications.list_deliveries(session, made[1].id, None, PAGE)
+
+
+def _other(session: Session, world: World) -> uuid.UUID:
+    found = session.scalar(text("select id from project where id <> :id limit 1"), {"id": world.project})
+    assert isinstance(found, uuid.UUID)
+    return found
+
+
 def _source(world: World) -> LogSource:
     return LogSource(world.run, "", world.project, 1, 0, 1, 0, is_ended=True)
 
@@ -363,6 +403,8 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     ),
     (retention.list_plans, "first", lambda s, w: retention.list_plans(s, w.project, limit=PAGE), PAGE),
     (retention.list_plan_runs, "first", lambda s, w: retention.list_plan_runs(s, uuid.uuid4(), limit=PAGE), PAGE),
+    (notifications.list_notifications, "of a project", _notifications, PAGE),
+    (notifications.list_deliveries, "newest", _deliveries, 2 * PAGE),
     (metrics.list_series, "all of a run", lambda s, w: metrics.list_series(s, w.run), 40),
     (logs.list_heads, "all of a run", lambda s, w: logs.list_heads(s, w.run), 80),
     (logs.list_chunks, "in the middle", lambda s, w: logs.list_chunks(s, w.run, 1, 0, 4000, 5000, 20), PAGE),

@@ -1,0 +1,163 @@
+"""`berth notification …`: who is told when runs end, fail or wait too long."""
+
+import argparse
+
+from berth.cli.command import Command
+from berth.cli.exits import Exit
+from berth.cli.output import Column
+from berth.cli.shell import Shell
+
+_FIELDS = (
+    "id",
+    "name",
+    "channel",
+    "target",
+    "events",
+    "wait_seconds",
+    "whose",
+    "project",
+    "tags",
+    "language",
+    "muted",
+    "old_secret_until",
+    "created_at",
+)
+_DELIVERY_FIELDS = ("id", "type", "run", "state", "at", "next_attempt_at", "attempts")
+_EVENTS = {"ended": "run.ended", "failed": "run.failed", "waiting": "run.waiting"}
+
+
+def _mine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--me", action="store_true", help="your own instead of the project's")
+
+
+def _one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="as `berth notification ls` shows it")
+    _mine(parser)
+
+
+def _ls(shell: Shell) -> int:
+    columns = [
+        Column("ID", lambda row: row.get("id")),
+        Column("NAME", lambda row: row.get("name"), is_flexible=True),
+        Column("BY", lambda row: row.get("channel")),
+        Column("SENT TO", lambda row: row.get("target"), is_flexible=True),
+        Column("EVENTS", lambda row: row.get("events")),
+        Column("STATE", lambda row: "muted" if row.get("muted") else "on"),
+    ]
+    found = (row.raw for row in shell.client.notifications.list(own=shell.options.me))
+    shell.out.table(found, columns, "none yet: `berth notification add --help`")
+    return Exit.OK
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="https://… for a webhook, or a mail address")
+    parser.add_argument("--name", help="to tell it from others; by default how it is sent")
+    parser.add_argument(
+        "--on", metavar="EVENT", choices=tuple(_EVENTS), action="append", help="ended, failed (the default) or waiting"
+    )
+    parser.add_argument("--wait", metavar="TIME", default="1h", help="how long is too long for waiting, such as 30m")
+    parser.add_argument("--tag", metavar="TAG", action="append", default=[], help="only runs with this tag")
+    parser.add_argument("--language", choices=("en", "zh_CN"), help="of mails")
+    _mine(parser)
+    parser.add_argument("--all", action="store_true", help="with --me: everybody's runs, not only yours")
+    parser.add_argument("--only", metavar="PROJECT", help="with --me: this project only")
+
+
+def _add(shell: Shell) -> int:
+    options = shell.options
+    channel = "webhook" if "://" in options.target else "mail"
+    made = shell.client.notifications.create(
+        options.name or channel,
+        channel,
+        options.target,
+        [_EVENTS[event] for event in options.on or ["failed"]],
+        wait=options.wait,
+        tags=options.tag,
+        language=options.language,
+        own=options.me,
+        whose=("all" if options.all else "mine") if options.me else None,
+        project=options.only if options.me else None,
+    ).raw
+    shell.result(made, "id", f"{made['name']} is set up; `berth notification test` shows whether it arrives")
+    if made.get("secret") and not shell.out.is_json:
+        shell.out.say(f"The secret, not shown again: {made['secret']}")
+    return Exit.OK
+
+
+def _rm_arguments(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _rm(shell: Shell) -> int:
+    options = shell.options
+    if shell.out.confirm("What was not delivered yet is dropped. Go on?", options.yes):
+        shell.client.notifications.delete(options.id, own=options.me)
+        shell.out.say(f"{options.id} removed")
+    return Exit.OK
+
+
+def _test(shell: Shell) -> int:
+    made = shell.client.notifications.test(shell.options.id, own=shell.options.me).raw
+    shell.result(made, "id", "on its way; `berth notification deliveries` says how it went")
+    return Exit.OK
+
+
+def _deliveries_arguments(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--limit", type=int, default=20, help="how many, newest first (20)")
+    parser.add_argument("--resend", metavar="DELIVERY", help="send this one again instead")
+
+
+def _deliveries(shell: Shell) -> int:
+    options = shell.options
+    if options.resend:
+        shell.client.notifications.resend(options.id, options.resend, own=options.me)
+        shell.out.say(f"{options.resend} is sent again")
+        return Exit.OK
+    columns = [
+        Column("ID", lambda row: row.get("id")),
+        Column("WHAT", lambda row: row.get("type")),
+        Column("RUN", lambda row: row.get("run")),
+        Column("STATE", lambda row: row.get("state")),
+        Column("ATTEMPTS", lambda row: len(row.get("attempts") or []), is_number=True),
+        Column("LAST", lambda row: _last(row.get("attempts") or [])),
+        Column("AT", lambda row: row.get("at")),
+    ]
+    found = shell.client.notifications.deliveries(options.id, own=options.me, limit=options.limit)
+    shell.out.table((row.raw for row in found), columns, "nothing was sent yet")
+    return Exit.OK
+
+
+def _last(attempts: list[dict[str, object]]) -> str:
+    if not attempts:
+        return ""
+    last = attempts[-1]
+    return " ".join(str(part) for part in (last.get("status"), last.get("error")) if part is not None)
+
+
+COMMANDS = (
+    Command(
+        "notification ls", _ls, "list the project's, or your own", "berth notification ls --me", _mine, fields=_FIELDS
+    ),
+    Command(
+        "notification add",
+        _add,
+        "be told by webhook or mail",
+        "berth notification add https://example.org/hook --on failed --on waiting --wait 30m -P vision",
+        _add_arguments,
+        (*_FIELDS, "secret"),
+    ),
+    Command("notification rm", _rm, "remove one", "berth notification rm 0192f3ac", _rm_arguments),
+    Command(
+        "notification test", _test, "send a test message", "berth notification test 0192f3ac", _one, fields=("id",)
+    ),
+    Command(
+        "notification deliveries",
+        _deliveries,
+        "what was sent, and how it went",
+        "berth notification deliveries 0192f3ac --me",
+        _deliveries_arguments,
+        _DELIVERY_FIELDS,
+    ),
+)

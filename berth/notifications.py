@@ -1,0 +1,70 @@
+"""Who is told of what: webhooks and mails of a project, or one's own."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from berth.results import Record
+
+if TYPE_CHECKING:
+    from berth.client import Client
+
+
+class Notifications:
+    """`client.notifications`: of the project in force, or with `own=True` one's own."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def _path(self, own: bool, *parts: str) -> str:
+        start = ("me",) if own else ("projects", self._client.project)
+        return self._client.path(*start, "notifications", *parts)
+
+    def list(self, *, own: bool = False) -> Iterator[Record]:
+        """Oldest first."""
+        return map(Record, self._client.items(self._path(own), None, None))
+
+    def create(
+        self,
+        name: str,
+        channel: str,
+        target: str,
+        events: Sequence[str],
+        *,
+        wait: str = "1h",
+        tags: Sequence[str] = (),
+        language: str | None = None,
+        own: bool = False,
+        whose: str | None = None,
+        project: str | None = None,
+    ) -> Record:
+        """`channel` is webhook or mail; `secret` of a webhook is shown this once only.
+
+        `whose` (mine or all) and `project` (one of them only) are for one's own.
+        """
+        body: dict[str, Any] = {"name": name, "channel": channel, "target": target, "events": [*events], "wait": wait}
+        more = {"tags": [*tags] or None, "language": language, "whose": whose, "project": project}
+        body |= {key: value for key, value in more.items() if value is not None}
+        return Record(self._client.post(self._path(own), body).data)
+
+    def update(self, notification: str, *, own: bool = False, **changes: Any) -> Record:
+        """`name`, `target`, `events`, `wait`, `tags`, `language`, `muted`, and `whose` of one's own."""
+        return Record(self._client.call("PATCH", self._path(own, notification), body=changes).data)
+
+    def delete(self, notification: str, *, own: bool = False) -> None:
+        self._client.call("DELETE", self._path(own, notification))
+
+    def test(self, notification: str, *, own: bool = False) -> Record:
+        """Sends a message of type notification.test; `id` is that of its delivery."""
+        return Record(self._client.post(self._path(own, f"{notification}:test")).data)
+
+    def rotate_secret(self, notification: str, *, own: bool = False) -> Record:
+        """`secret`, shown this once only; for a day messages are signed with the old one, too."""
+        return Record(self._client.post(self._path(own, f"{notification}:rotate-secret")).data)
+
+    def deliveries(self, notification: str, *, own: bool = False, limit: int | None = None) -> Iterator[Record]:
+        """What was sent, newest first, each with its `attempts`."""
+        return map(Record, self._client.items(self._path(own, notification, "deliveries"), None, limit))
+
+    def resend(self, notification: str, delivery: str, *, own: bool = False) -> None:
+        """Sends a message once more, under the same webhook-id."""
+        self._client.post(self._path(own, notification, "deliveries", f"{delivery}:resend"))

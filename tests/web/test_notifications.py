@@ -1,0 +1,127 @@
+"""The page of notifications, by plain forms as without JavaScript."""
+
+import html
+import re
+import uuid
+
+import pytest
+from sqlalchemy import select
+
+from app import db
+from app.models import AuditEntry, Notification, NotificationMessage
+from app.settings import get_settings
+from tests.web.conftest import Console
+
+VISION = "/projects/vision/settings/notifications"
+OWN = "/me/notifications"
+FORM = {"do": "create", "name": "hook", "target": "https://example.org/in?key=s3cret", "event": "run.failed"}
+
+
+def found(name: str = "hook") -> Notification:
+    with db.read_session() as session:
+        row = session.scalar(select(Notification).where(Notification.name == name))
+        assert row is not None
+        return row
+
+
+@pytest.mark.parametrize("url", [VISION, OWN])
+def test_a_webhook_from_its_making_to_its_end(console: Console, url: str) -> None:
+    answer = console.post(url, FORM | {"only": "vision"}, "alice")
+    assert answer.status_code == 200
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]{44}", html.unescape(answer.text))
+    assert secret
+    row = found()
+    key = str(row.id)
+    assert row.target == FORM["target"]
+    assert (row.user_id is None) == (url == VISION)
+    again = console.get(f"{url}?show={key}", "alice").text
+    assert secret[0] not in again
+    assert "s3cret" not in again, "an address may itself be a secret"
+    sent = console.post(url, {"do": "test", "notification": key}, "alice")
+    assert (sent.status_code, sent.headers["location"]) == (303, f"{url}?show={key}#log")
+    assert "notification.test" not in console.get(f"{url}?show={key}", "alice").text
+    with db.read_session() as session:
+        message = session.scalars(
+            select(NotificationMessage).where(NotificationMessage.notification_id == row.id)
+        ).one()
+    refused = console.post(url, {"do": "resend", "notification": key, "delivery": str(message.message_id)}, "alice")
+    assert refused.status_code == 409
+    new = console.post(url, {"do": "rotate", "notification": key}, "alice").text
+    assert "whsec_" in new
+    assert secret[0] not in html.unescape(new)
+    for do, muted in (("mute", True), ("unmute", False)):
+        assert console.post(url, {"do": do, "notification": key}, "alice").status_code == 303
+        assert found().muted is muted
+    assert console.post(url, {"do": "delete", "notification": key}, "alice").headers["location"] == url
+    with db.read_session() as session:
+        assert session.get(Notification, row.id) is None
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.object_id == key).order_by(AuditEntry.id)).all()
+    verbs = [entry.verb.removeprefix("notification.") for entry in entries]
+    assert verbs == ["create", "test", "rotate", "update", "update", "delete"]
+    told = str([(entry.before, entry.after) for entry in entries])
+    assert "s3cret" not in told
+    assert "whsec" not in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"target": "http://169.254.169.254/latest"}, "leads into a network"),
+        ({"target": "http://2130706433/"}, "leads into a network"),
+        ({"target": "ftp://example.org"}, "must begin with https://"),
+        ({"target": "https://u:p@example.org"}, "no user name and no password"),
+        ({"event": "nothing"}, "needs at least one event"),
+        ({"wait": "soon"}, "err"),
+        ({"wait": "5s"}, "between a minute and 30 days"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(console: Console, changes: dict[str, str], said: str) -> None:
+    answer = console.post(VISION, FORM | changes, "alice")
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert 'value="hook"' in answer.text, "what was typed stays"
+
+
+def test_mail_needs_a_server(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    mail = FORM | {"channel": "mail", "target": "ada@example.org"}
+    assert "has no mail server" in console.post(VISION, mail, "alice").text
+    monkeypatch.setenv("BERTH_MAIL__HOST", "mail.example.org")
+    monkeypatch.setenv("BERTH_MAIL__DOMAINS", '["example.org"]')
+    get_settings.cache_clear()
+    try:
+        assert console.post(VISION, mail, "alice").status_code == 200
+        for target in (
+            "ada@evil.example",
+            "ada@example.org\r\nBcc: x@example.org",
+            "Ada <ada@example.org>",
+            "@",
+            "a@-b",
+        ):
+            assert console.post(VISION, mail | {"target": target}, "alice").status_code == 422
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
+
+
+def test_others_have_nothing_here(console: Console) -> None:
+    theirs = str(console.seed.ids["notification"])
+    for user, status in (("bob", 403), ("nobody", 404)):
+        assert console.get(VISION, user).status_code == status
+        assert console.post(VISION, FORM, user).status_code == status
+    for do in ("delete", "mute", "test", "rotate", "resend"):
+        for key in (theirs, str(uuid.uuid4()), "x"):
+            answer = console.post(OWN, {"do": do, "notification": key, "delivery": theirs}, "alice")
+            assert answer.status_code == 404, "a project's notification is not one's own"
+    assert console.post(OWN, FORM | {"only": "vision"}, "nobody").status_code == 404
+
+
+def test_forms_of_other_sites_are_refused(console: Console) -> None:
+    for url in (VISION, OWN):
+        assert console.post(url, FORM, "alice", sec_fetch_site="cross-site").status_code == 403
+        assert console.post(url, FORM | {"csrf": ""}, "alice").status_code == 403
+
+
+def test_what_receivers_said_is_only_text(console: Console) -> None:
+    page = console.get(f"{VISION}?show={console.seed.ids['notification']}", "alice").text
+    assert "<b>upstream</b>" not in page
+    assert "&lt;b&gt;upstream" in page
