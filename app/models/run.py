@@ -40,7 +40,13 @@ class Run(Base):
         Index("ix_run_mine_failed", "created_by", "finished_at", postgresql_where=text("state = 'failed'")),
         Index("ix_run_tags", "tags", postgresql_using="gin"),
         Index("ix_run_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
-        Index("ix_run_definition_id_id", "definition_id", "id", postgresql_where=text("definition_id is not null")),
+        Index(
+            "ix_run_definition_id_archived_id",
+            "definition_id",
+            "archived",
+            "id",
+            postgresql_where=text("definition_id is not null"),
+        ),
         Index("ix_run_due", "due_at", postgresql_where=text("due_at is not null")),
         Index(
             "ix_run_queue",

@@ -43,7 +43,8 @@ _ROW = """
          r.public_id, r.state, r.created_at
     from definition d join "user" u on u.id = d.created_by
     left join lateral (
-      select public_id, state, created_at from run where definition_id = d.id order by id desc limit 1) r on true
+      select public_id, state, created_at from run
+       where definition_id = d.id and archived = false order by id desc limit 1) r on true
    where d.project_id = :project_id
 """
 _LIST = text(

@@ -32,10 +32,12 @@ _LIVE = """
   where created_by = %s and state in ('queued', 'starting', 'running') and project_id = any(%s)
   order by id desc limit %s
 """
+# `offset 0` keeps the order inside: it is that of an index, which one of the projects' would have to be sorted into.
 _FAILED = """
-  select public_id from run r
-  where created_by = %s and state = 'failed' and finished_at > %s and project_id = any(%s)
-  order by finished_at desc limit %s
+  select public_id from (
+    select public_id, project_id from run
+    where created_by = %s and state = 'failed' and finished_at > %s order by finished_at desc offset 0
+  ) r where project_id = any(%s) limit %s
 """
 _WAITING = """
   select public_id from run r

@@ -203,7 +203,7 @@ COMMANDS = (
         "job export",
         _export,
         "its YAML as it was written, on stdout",
-        "berth job export digits > digits.yaml",
+        "berth job export digits",
         _show_arguments,
     ),
     Command(

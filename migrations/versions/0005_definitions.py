@@ -63,9 +63,9 @@ def upgrade() -> None:
     )
     with op.get_context().autocommit_block():
         op.create_index(
-            "ix_run_definition_id_id",
+            "ix_run_definition_id_archived_id",
             "run",
-            ["definition_id", "id"],
+            ["definition_id", "archived", "id"],
             postgresql_where=sa.text("definition_id is not null"),
             postgresql_concurrently=True,
             if_not_exists=True,
@@ -76,7 +76,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     with op.get_context().autocommit_block():
-        op.drop_index("ix_run_definition_id_id", table_name="run", postgresql_concurrently=True, if_exists=True)
+        op.drop_index(
+            "ix_run_definition_id_archived_id", table_name="run", postgresql_concurrently=True, if_exists=True
+        )
     op.drop_column("run", "definition_version")
     op.drop_column("run", "definition_id")
     op.drop_table("definition_version")

@@ -123,7 +123,8 @@ def test_queries(world: World, query: str) -> None:
 
 @pytest.mark.parametrize("name", ["%00", "%ff", "..", "a" * 300, "%F0%9F%92%A9", "%0a", "ours%20", "OURS"])
 def test_path_values(world: World, name: str) -> None:
-    for path in (f"/projects/{name}/members", f"/users/{name}", f"/projects/ours/service-accounts/{name}/tokens"):
+    paths = [f"/projects/{name}/members", f"/users/{name}", f"/projects/ours/service-accounts/{name}/tokens"]
+    for path in paths[: 2 if name == ".." else 3]:  # ".." is gone before it is sent: the last would be another path
         assert world.as_("admin").get(path).status_code in (404, 422)
 
 

@@ -144,7 +144,6 @@ TABLE = {
     "GET /projects/{project}/jobs/{name}/versions/{number}/source": "401 404 404 404 200 200 200 200 200 200",
     "GET /projects/{project}/jobs/{name}/diff": "          401 404 404 404 200 200 200 200 200 200",
     "POST /projects/{project}/jobs/{name}:run": "          401 404 404 404 403 403 202 202 202 202",
-    "HEAD /projects/{project}/snapshots/{digest}": "       401 404 404 404 403 403 404 404 404 404",
     "PUT /projects/{project}/snapshots/{digest}": "        401 404 404 404 403 403 415 415 415 415",
 }
 

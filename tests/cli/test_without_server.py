@@ -34,7 +34,8 @@ def test_each_command_has_help_with_an_example_that_it_understands(command: Comm
     assert f"example:\n  {command.example}" in shown
     assert command.example.startswith(f"berth {command.name}")
     own, rest = _split(shlex.split(command.example)[1:])
-    _, extra = parser.parse_known_args(own[len(command.name.split()) :])
+    words = own[len(command.name.split()) :]
+    _, extra = parser.parse_known_args(command.prepare(words) if command.prepare else words)
     assert extra == []
     assert rest is None or command.takes_rest
 

@@ -42,6 +42,7 @@ from app.repositories import (
     projects,
     retention,
     runs,
+    secrets,
     tokens,
     users,
     views,
@@ -145,6 +146,9 @@ _MORE = [
        select {_ONE}, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(),
          case when n >= 40 then 'x'::bytea end, case when n < 40 then 'x' end
        from generate_series(0, 79) n""",
+    """insert into secret (id, project_id, name, description, key_id, wrapped_key, ciphertext, created_by, updated_by)
+       select gen_random_uuid(), p.id, 'S-' || n, '', 'k', '', '', 'bench', 'bench'
+       from project p, generate_series(1, 1000) n""",
     """insert into definition (id, project_id, name, title, newest, created_by)
        select gen_random_uuid(), p.id, 'job-' || n, '', case n when 1 then 1000 else 1 end, u.id
        from project p, "user" u, generate_series(1, 1000) n where p.name in ('project-03', 'project-04')
@@ -153,9 +157,10 @@ _MORE = [
        select d.id, n, repeat('x', 500), '{}', d.created_by
        from definition d, generate_series(1, 1000) n where n <= d.newest""",
     """update run set definition_id = d.id, definition_version = 1
-       from definition d where d.project_id = run.project_id
-         and d.name = case when right(run.name, 1) = '7' then 'job-1' else 'job-' || right(run.name, 2) end
-         and right(run.name, 1) in ('7', '8')""",
+       from (select id, split_part(name, '-', 2)::int / 20 as turn from run where name ~ '^train-[0-9]+$') r,
+         definition d
+       where r.id = run.id and d.project_id = run.project_id and turn % 10 in (7, 8)
+         and d.name = case turn % 10 when 7 then 'job-1' else 'job-' || 2 + turn % 90 end""",
     """insert into log_chunk
          (run_id, attempt, replica, first_line, lines, bytes, end_offset, first_at, last_at, object_key)
        select id, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(), 'x'
@@ -359,8 +364,9 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
         PAGE,
     ),
     (users.list_sessions, "first", lambda s, w: users.list_sessions(s, w.actor, None, PAGE), PAGE),
-    (home.list_live, "of a member", lambda s, w: home.list_live(s, w.actor, PAGE), PAGE),
-    (home.list_failed, "of a member", lambda s, w: home.list_failed(s, w.actor, _LONG_AGO, PAGE), PAGE),
+    # One's own runs in the 19 projects that the actor has left are passed over.
+    (home.list_live, "of a member", lambda s, w: home.list_live(s, w.actor, PAGE), 20 * PAGE),
+    (home.list_failed, "of a member", lambda s, w: home.list_failed(s, w.actor, _LONG_AGO, PAGE), 20 * PAGE),
     (home.list_waiting, "of a member", lambda s, w: home.list_waiting(s, w.actor, _LONG_AGO, PAGE), PAGE),
     (users.list_users, "first", lambda s, w: users.list_users(s, None, PAGE), PAGE),
     (users.list_users, "later", lambda s, w: users.list_users(s, "somebody-5", PAGE), PAGE),
@@ -405,6 +411,8 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (retention.list_plan_runs, "first", lambda s, w: retention.list_plan_runs(s, uuid.uuid4(), limit=PAGE), PAGE),
     (notifications.list_notifications, "of a project", _notifications, PAGE),
     (notifications.list_deliveries, "newest", _deliveries, 2 * PAGE),
+    (secrets.list_secrets, "first", lambda s, w: secrets.list_secrets(s, w.project, None, PAGE), 2 * PAGE),
+    (secrets.list_secrets, "later", lambda s, w: secrets.list_secrets(s, w.project, "S-5", PAGE), 2 * PAGE),
     (metrics.list_series, "all of a run", lambda s, w: metrics.list_series(s, w.run), 40),
     (logs.list_heads, "all of a run", lambda s, w: logs.list_heads(s, w.run), 80),
     (logs.list_chunks, "in the middle", lambda s, w: logs.list_chunks(s, w.run, 1, 0, 4000, 5000, 20), PAGE),

@@ -4,7 +4,7 @@ import datetime
 import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.base import Body
 from app.domain.retention import Rules
@@ -27,6 +27,8 @@ class RulesRead(BaseModel):
 
 class RetentionUpdate(Body):
     """The project's rules, as a whole. `notice_hours` pass between an announcement and the removal."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"keep_days": 30, "keep_tags": ["release"]}]})
 
     keep_days: Days = None
     keep_last: Last = None
