@@ -103,10 +103,11 @@ def take_away(world: World, scale: Scale) -> None:
         world.servers.kill_valkey()
         began = time.monotonic()
         runs = []
-        for _ in range(scale.runs // scale.faults):
+        for number in range(scale.runs // scale.faults):
             runs.append((world.submit_any(), time.monotonic()))
+            if not number:
+                world.checker.note_fault()
             time.sleep(scale.seconds * scale.faults / scale.runs)
-        world.checker.note_fault()
         for run, submitted in runs:
             world.wait(lambda run=run: _has_begun(world, run), 60, f"{run} has not begun", revive=True)  # type: ignore[misc]
             delays.append(_begun_at(world, run) - submitted)
