@@ -23,8 +23,9 @@ demo: $(ready)  ## start Berth, run the main job through its API, show and check
 up: $(ready)  ## start Berth and stay; Ctrl-C ends it
 	@$(bin)/berth up $(args)
 
-test: $(ready)  ## the tests, with the real Postgres and Valkey of the wheels; args=tests/unit runs these alone
+test: $(ready)  ## the tests, then the short fault experiments; args=tests/unit runs these tests alone
 	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos" $(args)
+	@test -n "$(args)" || $(bin)/pytest -q -m chaos tests/chaos
 
 check: $(ready) lint types schema  ## format, lint, types, import contracts, templates, migrations, tests
 	@$(MAKE) --no-print-directory test
