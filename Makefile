@@ -23,7 +23,7 @@ demo: $(ready)  ## start Berth, run the main job through its API, show and check
 up: $(ready)  ## start Berth and stay; Ctrl-C ends it
 	@$(bin)/berth up $(args)
 
-test: $(ready)  ## the tests, with the real Postgres and Valkey of the wheels; args=tests/unit runs these alone
+test: $(ready)  ## the tests, then the short fault experiments; args=tests/unit runs these tests alone
 	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos" $(args)
 	@test -n "$(args)" || $(bin)/pytest -q -m chaos tests/chaos
 
@@ -56,7 +56,7 @@ lock: $(ready)  ## write requirements.lock anew (args=--upgrade for newer versio
 bench: $(ready)  ## measure beside bare FastAPI + psycopg; writes docs/benchmarks.md
 	@$(bin)/python -m bench $(args)
 
-chaos: $(ready)  ## the fault experiments at their full size
+chaos: $(ready)  ## the fault experiments at their full size; args=--short takes about 12 minutes
 	@$(bin)/python -m tests.chaos $(args)
 
 .PHONY: help setup demo up test check fast lint types schema fmt lock bench chaos

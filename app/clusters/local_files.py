@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -53,7 +54,7 @@ def write_address(local: Path, url: str) -> None:
     """Says where Berth is now, in a file that runs may read: they outlive the process that started them."""
     folder = local / "address"
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-    draft = folder / f".url.{os.getpid()}"
+    draft = folder / f".url.{os.getpid()}.{threading.get_ident()}"
     draft.write_text(url)
     draft.replace(folder / "url")
 

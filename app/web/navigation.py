@@ -1,4 +1,4 @@
-"""What the sidebar and the tabs of settings lead to: one table each, in the order in which it is shown."""
+"""What the sidebar leads to: a table for each of its parts, in the order in which it is shown."""
 
 from dataclasses import dataclass
 

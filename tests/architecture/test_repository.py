@@ -27,6 +27,11 @@ def tracked() -> list[Path]:
     return [path for path in paths if path.is_file() and path.suffix not in BINARY]
 
 
+def test_nothing_lies_about_at_the_top(tracked: list[Path]) -> None:
+    data = {path.name for path in tracked if path.parent == ROOT and path.suffix in (".yaml", ".yml", ".json", ".txt")}
+    assert data <= {"docker-compose.yml", ".pre-commit-config.yaml"}
+
+
 def test_no_paths_or_addresses_of_one_machine(tracked: list[Path]) -> None:
     banned = re.compile(
         r"/(?:work|root|home/[a-z]+)/[\w.]|\b(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}\b"

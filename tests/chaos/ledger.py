@@ -20,6 +20,7 @@ class Ledger:
         self._headers = {"authorization": f"Bearer {token}"}
         self._project = project
         self._local = threading.local()
+        self._clients: list[httpx.Client] = []
         self._lock = threading.Lock()
         self.accepted: dict[str, str] = {}  # key -> run
         self.changed: list[str] = []  # keys that were answered with two different runs
@@ -40,6 +41,12 @@ class Ledger:
     def stop(self, run: str, *, patience: float = 60.0) -> None:
         """Asks for a run's end until somebody has heard it."""
         self._repeat("POST", f"/api/v1/runs/{run}:stop", {}, None, patience)
+
+    def close(self) -> None:
+        """Ends the connections of all threads that have asked."""
+        with self._lock:
+            for client in self._clients:
+                client.close()
 
     def runs(self) -> set[str]:
         """The ids that were accepted so far."""
@@ -78,5 +85,7 @@ class Ledger:
     def _client(self) -> httpx.Client:
         if not hasattr(self._local, "client"):
             self._local.client = httpx.Client(timeout=20)
+            with self._lock:
+                self._clients.append(self._local.client)
         client: httpx.Client = self._local.client
         return client

@@ -150,6 +150,7 @@ class World:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
+        self.ledger.close()
         self.oracle.close()
         self.servers.drop(self.database_url)
         shutil.rmtree(self.home, ignore_errors=True)

@@ -10,6 +10,7 @@ import pytest
 
 from app.trial import demo
 from app.trial.demo_report import DemoFailedError, show_table
+from tests.trial.conftest import wait_for_environment
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def test_another_model_is_noticed(trained: tuple[Path, str], tmp_path: Path) -> 
 def test_a_process_that_is_left_is_noticed() -> None:
     process = subprocess.Popen(["sleep", "60"], env={"BERTH_RUN_ID": "r-demo-test"}, start_new_session=True)
     try:
+        wait_for_environment(process.pid)
         members = demo.members_of("r-demo-test")
         assert [member.process.pid for member in members] == [process.pid]
         assert not demo.is_gone("r-demo-test", members)

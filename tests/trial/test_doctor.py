@@ -14,6 +14,7 @@ from app.trial import doctor, reset_password
 from app.trial.processes import ProcessId
 from app.trial.state import write_record
 from berth.cli.app import run
+from tests.trial.conftest import wait_for_environment
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def test_processes_that_died_and_leftovers(home: Path) -> None:
 
     left = subprocess.Popen(["sleep", "60"], start_new_session=True, env={**os.environ, "BERTH_SUPERVISOR": "m"})
     try:
+        wait_for_environment(left.pid)
         children = {"worker": ProcessId.of(left.pid).as_dict()}
         write_record(home, {**record, "supervisor": dead, "children": children})
         finding = findings()["leftovers"]
