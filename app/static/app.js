@@ -56,17 +56,10 @@ export const actions = {
   next: () => step(1),
   previous: () => step(-1),
   open: () => { const link = $("tr.at a"); if (link) location.href = link.href; },
-  "part-overview": () => part("overview"),
-  "part-metrics": () => part("metrics"),
-  "part-log": () => { part("log"); $("#lines")?.focus({ preventScroll: true }); },
+  ...Object.fromEntries(["overview", "logs", "metrics", "system", "outputs", "spec", "events"].map((tab) => [`tab-${tab}`, () => leave(`[data-tab=${tab}]`)])),
   stop: () => $("#stop")?.click(),
   rerun: () => $("#rerun")?.focus(),
 };
-function part(id) {
-  $("#" + id)?.scrollIntoView();
-  for (const link of $$(".tabs a")) link.toggleAttribute("aria-current", link.dataset.part === id);
-  $(`.tabs a[data-part=${id}]`)?.setAttribute("aria-current", "true");
-}
 function step(by) {
   const rows = $$("[data-rows] tbody tr"), at = rows.findIndex((row) => row.classList.contains("at"));
   const to = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + by))];

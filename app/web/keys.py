@@ -38,9 +38,8 @@ CHARTS = [
     Key("-", "rougher", N_("Smooth the charts less")),
 ]
 RUN = [
-    Key("o", "part-overview", N_("Overview")),
-    Key("m", "part-metrics", N_("Metrics")),
-    Key("l", "part-log", N_("Log")),
+    Key("o", "tab-overview", N_("Overview")),
+    Key("a", "tab-outputs", N_("Outputs")),
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),
 ]

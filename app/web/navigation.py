@@ -42,6 +42,11 @@ PLATFORM = (
 )
 HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)
 
+# After the run's own address.
+RUN = (
+    Tab("overview", N_("Overview"), ""),
+    Tab("outputs", N_("Outputs"), "/outputs"),
+)
 SETTINGS = (
     Tab("general", N_("General"), "/projects/{project}/settings", Action.PROJECT_READ),
     Tab("members", N_("Members"), "/projects/{project}/settings/members", Action.MEMBER_READ),

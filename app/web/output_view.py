@@ -63,7 +63,6 @@ class Preview:
 class OutputsPage:
     """A folder, or a file with its preview."""
 
-    run_name: str
     run_url: str
     url: str
     title: str

@@ -47,6 +47,7 @@ class TabLink:
     text: str
     url: str
     is_on: bool
+    key: str = ""
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Shell:
     keys: tuple[str, ...] = ("everywhere",)
     zone: str = "UTC"
     heading: str = ""
+    status: Markup = field(default_factory=Markup)
     tabs: list[TabLink] = field(default_factory=list)
     done: str = ""
 

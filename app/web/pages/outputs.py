@@ -11,17 +11,15 @@ from fastapi.responses import Response, StreamingResponse
 from app.domain import previews
 from app.domain.states import TERMINAL
 from app.errors import N_, NotFound
-from app.i18n import translate
 from app.repositories import outputs, retention
-from app.repositories import runs as repository
 from app.repositories.outputs import OutputRow
 from app.services.outputs import INERT, OutputLost, disposition
 from app.stores import objects
-from app.web import formats, output_view, statuses
+from app.web import formats, output_view, run_frame
 from app.web.deps import Visitor, visit
 from app.web.output_view import OutputsPage
 from app.web.run_phases import View
-from app.web.templating import Crumb, Shell, render
+from app.web.templating import render
 
 _ENTRIES = 100
 
@@ -39,14 +37,14 @@ def page(request: Request, project: str, run: str, path: str, after: str = "") -
     """A folder's entries, or a file with its preview. Raises NotFound for neither."""
     path = _clean(path)
     with visit(request) as visitor:
-        row = _run(visitor, project, run)
+        row = run_frame.find_run(visitor, project, run)
         view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
         found = outputs.find_output(visitor.session, row.id, path) if path else None
         made = _start(view, row, path)
         if found is None:
             _add_folder(visitor, view, made, row, path, after)
         due = retention.find_due(visitor.session, row.id)
-        shell = _shell(visitor, row, made)
+        shell = run_frame.run_shell(visitor, row, "outputs")
     if due is not None:
         made.due_note = view.say(
             "The project's rules remove these files on {date}. A tag that the rules name keeps them.",
@@ -64,7 +62,7 @@ def image(request: Request, project: str, run: str, path: str) -> Response:
     Opened by itself it is a download, as every other file. Raises NotFound for what is no picture.
     """
     with visit(request) as visitor:
-        row = _run(visitor, project, run)
+        row = run_frame.find_run(visitor, project, run)
         found = outputs.find_output(visitor.session, row.id, _clean(path))
     if found is None or found.removed_at is not None or not found.bytes:
         raise NotFound
@@ -90,33 +88,10 @@ def _clean(path: str) -> str:
     return path.strip("/")
 
 
-def _run(visitor: Visitor, project: str, run: str) -> Any:
-    found = visitor.project(project)
-    row = repository.get_run(visitor.session, visitor.actor, run)
-    if row.project_id != found.id:
-        raise NotFound
-    return row
-
-
 def _start(view: View, row: Any, path: str) -> OutputsPage:
-    run_url = f"/projects/{row.project}/runs/{row.public_id}"
+    run_url = run_frame.run_url(row)
     parts = output_view.build_parts(view, run_url, path)
-    return OutputsPage(row.name, run_url, parts[-1].url, parts[-1].text, parts)
-
-
-def _shell(visitor: Visitor, row: Any, made: OutputsPage) -> Shell:
-    shell = visitor.shell(row.project)
-    runs_url = f"/projects/{row.project}/runs"
-    shell.crumbs = [
-        Crumb(row.project, runs_url),
-        Crumb(translate(visitor.language, "Runs"), runs_url),
-        Crumb(row.public_id, made.run_url, is_code=True),
-        Crumb(translate(visitor.language, "Outputs")),
-    ]
-    shell.mark = statuses.MARKS[row.state]
-    shell.title = f"{made.title} · {row.name}"
-    shell.current = "runs"
-    return shell
+    return OutputsPage(run_url, parts[-1].url, parts[-1].text, parts)
 
 
 def _add_folder(visitor: Visitor, view: View, made: OutputsPage, row: Any, path: str, after: str) -> None:

@@ -10,17 +10,16 @@ from fastapi.responses import Response
 
 from app.domain.access import Action, Verdict, can
 from app.domain.states import TERMINAL, RunState
-from app.errors import N_, NotFound
-from app.i18n import translate
+from app.errors import N_
 from app.repositories import metrics, outputs, pools
 from app.repositories import runs as repository
 from app.services import logs, runs
-from app.web import chart_view, formats, log_view, run_tables, run_view, statuses
+from app.web import chart_view, formats, log_view, run_frame, run_tables, run_view
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.log_view import Asked
 from app.web.run_phases import View
 from app.web.run_view import RunPage
-from app.web.templating import Crumb, Shell, render
+from app.web.templating import Shell, render
 
 _EVENTS = 200
 _OUTPUTS = 500
@@ -113,24 +112,12 @@ class _Loaded:
 
 
 def _load(visitor: Visitor, project: str, run: str) -> _Loaded:
-    found = visitor.project(project)
-    row = repository.get_run(visitor.session, visitor.actor, run)
-    if row.project_id != found.id:
-        raise NotFound
+    row = run_frame.find_run(visitor, project, run)
     may_write = can(visitor.actor, Action.RUN_WRITE, row.project_id) == Verdict.ALLOWED
     view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
-    return _Loaded(row, view, _shell(visitor, row), may_write)
-
-
-def _shell(visitor: Visitor, row: Any) -> Shell:
-    shell = visitor.shell(row.project)
-    runs_url = f"/projects/{row.project}/runs"
-    runs_word = translate(visitor.language, "Runs")
-    shell.crumbs = [Crumb(row.project, runs_url), Crumb(runs_word, runs_url), Crumb(row.public_id, is_code=True)]
-    shell.mark = statuses.MARKS[row.state]
-    shell.title = f"{row.name} · {row.project}"
-    shell.current, shell.keys = "runs", ("everywhere", "run", "charts", "log")
-    return shell
+    shell = run_frame.run_shell(visitor, row, "overview")
+    shell.keys = ("everywhere", "run", "charts", "log")
+    return _Loaded(row, view, shell, may_write)
 
 
 def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
