@@ -27,6 +27,8 @@ certificate=${PIP_CERT:-$(told global.cert)}
 [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
 [ -z "$links" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$links}"
 [ -z "$certificate" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$certificate}"
+# pip trusts the certificates of the system; uv does when told, and fails where there are none.
+if [ -n "$(ls /etc/ssl/certs 2>/dev/null)" ]; then export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"; fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_NO_PROGRESS=1 VIRTUAL_ENV="$PWD/.venv"
 
 echo "set-up: installing $(grep -c '^[a-z0-9].*==' requirements.lock) locked packages into .venv"

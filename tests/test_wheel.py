@@ -49,7 +49,7 @@ def install(environment: Path, *what: str) -> None:
 
 def as_pip_is_told() -> dict[str, str]:
     """uv does not read pip's settings; deploy/setup.sh hands them on in the same way."""
-    told = {}
+    told = {"UV_SYSTEM_CERTS": "true"} if list(Path("/etc/ssl").glob("certs/*")) else {}
     for ours, theirs in (
         ("global.index-url", "UV_DEFAULT_INDEX"),
         ("global.find-links", "UV_FIND_LINKS"),

@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -406,7 +407,10 @@ def _await(pid: int, seconds: float) -> None:
 
 
 def _install_settings() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)}
+    # pip trusts the certificates of the system; uv does when told, and fails where there are none.
+    folder = ssl.get_default_verify_paths().capath
+    trusted = {"UV_SYSTEM_CERTS": "true"} if folder and os.listdir(folder) else {}
+    return trusted | {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)}
 
 
 def _what_runs(plan: dict[str, Any]) -> dict[str, Any]:
