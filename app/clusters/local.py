@@ -409,7 +409,7 @@ def _await(pid: int, seconds: float) -> None:
 def _install_settings() -> dict[str, str]:
     # pip trusts the certificates of the system; uv does when told, and fails where there are none.
     folder = ssl.get_default_verify_paths().capath
-    trusted = {"UV_SYSTEM_CERTS": "true"} if folder and os.listdir(folder) else {}
+    trusted = {"UV_SYSTEM_CERTS": "true"} if folder and any(Path(folder).iterdir()) else {}
     return trusted | {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)}
 
 
