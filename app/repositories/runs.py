@@ -203,7 +203,7 @@ def list_run_items(
 _ITEM = "r.id, r.public_id, r.name, r.cpu_millis, r.memory_bytes, r.reason_code, r.reason, row_to_json(item)::text"
 
 
-def _visible_to(actor: Actor) -> tuple[str, list[Any]]:
+def visible_to(actor: Actor) -> tuple[str, list[Any]]:
     """The condition that every read of runs of more than one project starts from."""
     if actor.sees_all_projects:
         return "p.deleted_at is null", []
@@ -217,7 +217,7 @@ def _visible_to(actor: Actor) -> tuple[str, list[Any]]:
 
 def get_run(session: Session, actor: Actor, public_id: str) -> RunRow:
     """One run with its spec, its attempts (a list of dicts) and its place in line. Raises NotFound."""
-    visible, values = _visible_to(actor)
+    visible, values = visible_to(actor)
     row = (
         driver(session)
         .execute(f"select {DETAIL} from run r {JOINED} where r.public_id = %s and {visible}", [public_id, *values])
@@ -230,7 +230,7 @@ def get_run(session: Session, actor: Actor, public_id: str) -> RunRow:
 
 def get_runs(session: Session, actor: Actor, project_id: uuid.UUID, public_ids: Sequence[str]) -> list[RunRow]:
     """Several runs of a project as `get_run` gives one, in the order asked for; those that are not there are not."""
-    visible, values = _visible_to(actor)
+    visible, values = visible_to(actor)
     rows = driver(session).execute(
         f"select {DETAIL} from run r {JOINED} where r.public_id = any(%s) and r.project_id = %s and {visible}",
         [[*public_ids], project_id, *values],
@@ -252,7 +252,7 @@ class RunRef(NamedTuple):
 
 def get_run_ref(session: Session, actor: Actor, public_id: str) -> RunRef:
     """A run by its public id. Raises NotFound."""
-    visible, values = _visible_to(actor)
+    visible, values = visible_to(actor)
     row = (
         driver(session)
         .execute(
@@ -282,7 +282,7 @@ def list_events(session: Session, run_id: uuid.UUID, *, after: int = 0, limit: i
 
 def list_by_public_ids(session: Session, actor: Actor, public_ids: Sequence[str]) -> list[RunRow]:
     """The rows of a list for runs that a page already shows; what is gone or not visible is left out."""
-    visible, values = _visible_to(actor)
+    visible, values = visible_to(actor)
     rows = driver(session).execute(
         f"select {_LISTED} from run r {JOINED} where r.public_id = any(%s) and {visible}", [[*public_ids], *values]
     )

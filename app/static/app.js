@@ -38,10 +38,35 @@ setInterval(() => {
   }
 }, 1000);
 
+// The palette: arrows walk through what was found, Enter in the field opens the first, letters go on typing.
+const palette = $("#palette");
+palette?.addEventListener("keydown", (event) => {
+  const links = $$("a", palette), at = links.indexOf(document.activeElement), field = $("input", palette);
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    event.preventDefault();
+    (links[at + (event.key === "ArrowDown" ? 1 : -1)] ?? (event.key === "ArrowDown" ? links.at(-1) : field))?.focus();
+  } else if (event.key === "Enter" && at < 0) {
+    event.preventDefault();
+    if (field.dataset.found === field.value) links[0]?.click();
+    else field.dataset.go = "1";
+  } else if (at >= 0 && event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) field.focus();
+});
+palette?.addEventListener("htmx:afterSettle", () => {
+  const field = $("input", palette);
+  field.dataset.found = field.value;
+  if (field.dataset.go) { delete field.dataset.go; $("a", palette)?.click(); }
+});
+
 // Actions by name: the key sheet, buttons with data-does, and other modules share them.
 const leave = (selector) => { const link = $(selector); if (link) location.href = link.href; };
 export const actions = {
   sheet: () => $("#keys")?.showModal(),
+  palette: () => {
+    if (!palette || palette.open) return;
+    palette.showModal();
+    $("input", palette).value = "";
+    $("input", palette).dispatchEvent(new Event("show"));
+  },
   filter: () => { const field = $("#filter") || $("#log-search input[name=q]"); field?.focus(); field?.select(); },
   runs: () => leave("#nav-runs"),
   jobs: () => leave("#nav-jobs"),
@@ -80,6 +105,7 @@ if (keysOn) {
 }
 let chord = "";
 addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key === "k") { event.preventDefault(); actions.palette(); return; }
   if (event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented) return;
   const target = event.target;
   if (target.matches?.("input:not([type=checkbox]):not([type=range]),textarea,select")) {
@@ -100,9 +126,10 @@ addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("button,[data-copy]");
+  const button = event.target.closest("button,[data-copy],#open-palette");
   if (!button) return;
-  if (button.id === "show-keys") actions.sheet();
+  if (button.id === "open-palette") { event.preventDefault(); actions.palette(); }
+  else if (button.id === "show-keys") actions.sheet();
   else if (button.dataset.does) actions[button.dataset.does]?.();
   else if (button.dataset.copy) {
     await navigator.clipboard?.writeText(button.dataset.copy);

@@ -16,6 +16,7 @@ class Key:
 
 EVERYWHERE = [
     Key("?", "sheet", N_("Show this sheet")),
+    Key("Ctrl+k", "palette", N_("Go to anything by its name")),
     Key("/", "filter", N_("Filter or search")),
     Key("g r", "runs", N_("Go to the runs")),
     Key("g j", "jobs", N_("Go to the job definitions")),

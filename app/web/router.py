@@ -26,6 +26,7 @@ from app.web.pages import (
     retention,
     run,
     runs,
+    search,
     secrets,
     setup,
     terminal,
@@ -62,5 +63,6 @@ for part in (
     audit,
     health,
     problems,
+    search,
 ):
     router.include_router(part.router)

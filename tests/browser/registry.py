@@ -36,7 +36,6 @@ def _compare(*keys: str) -> Callable[[Seed], str]:
 
 RUN = "/projects/{project}/runs/{run}"
 COMPARE = "/projects/{project}/compare"
-SETTINGS = "/projects/{project}/settings/"
 LIST = "/projects/{project}/runs"
 SECRETS = "/projects/{project}/settings/secrets"
 SETTINGS = "/projects/{project}/settings"
@@ -59,6 +58,9 @@ PAGES = [
     Page("home-empty", "/", _at("/"), user="nobody"),
     Page("home", "/", _at("/"), mark="●", shows="resnet50-imagenet-b512"),
     Page("home-quiet", "/", _at("/"), user="bob", shows="vision", is_variant=True),
+    Page("search", "/search", _at("/search?project=vision"), shows="/search"),
+    Page("search-hits", "/search", _at("/search?project=vision&q=resnet"), shows="resnet50-imagenet-b512"),
+    Page("search-none", "/search", _at("/search?q=nothing-is-called-so"), shows="nothing-is-called-so"),
     Page("projects", "/projects", _at("/projects"), shows=NASTY),
     Page("projects-none", "/projects", _at("/projects"), user="nobody", is_variant=True),
     Page("runs", LIST, _at(VISION), mark="●", shows="resnet50-imagenet-b512"),

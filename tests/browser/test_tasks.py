@@ -38,6 +38,22 @@ def run_url(site: Site, key: str) -> str:
     return f"{VISION}/{site.seed.runs[key]}"
 
 
+def test_the_palette_by_keyboard(visitor: Any, site: Site) -> None:
+    page = open_page(visitor, site, VISION)
+    page.keyboard.press("Control+k")
+    until(page, "document.querySelectorAll('#palette-hits a').length > 3")
+    page.keyboard.type("resnet50")
+    until(page, "document.querySelector('#palette-hits').textContent.includes('r-')")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('#palette-hits') !== null")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/projects/vision/runs/r-*")
+    page.keyboard.press("Control+k")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.querySelector('dialog[open]')") is None
+
+
 def test_sign_in_by_keyboard_and_come_back(chromium: Any, site: Site) -> None:
     context = chromium.new_context()
     page = context.new_page()
