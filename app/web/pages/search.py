@@ -58,7 +58,7 @@ def page(request: Request, q: str = "", project: str = "") -> Response:
         made = SearchPage(asked, known)
         for title, hits in _find(visitor, asked, known):
             if hits:
-                made.groups.append(Group(translate(visitor.language, title), hits[:MOST]))
+                made.groups.append(Group(translate(visitor.language, title), hits))
     if request.headers.get("hx-request"):
         return render("search/_hits.html", shell, made)
     shell.title = shell.heading = translate(shell.language, "Search")
@@ -96,7 +96,7 @@ def _find(visitor: Visitor, asked: str, project: str) -> list[tuple[str, list[Hi
         if part in name.casefold()
     ]
     return [
-        (N_("Runs"), runs),
+        (N_("Runs"), runs[:MOST]),
         (N_("Jobs"), definitions),
         (N_("Projects"), projects),
         (N_("Places"), [hit for hit in places if part in hit.text.casefold()]),
