@@ -12,7 +12,7 @@ from tests.api.conftest import World
 JOBS = "/projects/ours/jobs"
 YAML = {"content-type": "application/yaml"}
 DIGITS = """\
-# Trains the classifier; ask Wei before you change it.
+# Trains the classifier; ask before you change it.
 name: digits
 title: Train the digits classifier
 parameters:

@@ -130,7 +130,7 @@ def _settings(session: Session, made: Seed) -> None:
 
 
 DIGITS = """\
-# Ask Wei before you change the limits: the test set is small.
+# Ask before you change the limits: the test set is small.
 name: train-digits
 title: Train the digits classifier
 description: |
