@@ -71,7 +71,7 @@ PAGES = [
     Page("runs-bad-filter", LIST, _at(f"{VISION}?q=stats:failed"), mark="●", shows="stats"),
     Page("runs-empty", LIST, _at("/projects/empty-project/runs"), shows="berth run submit"),
     Page("runs-archived", LIST, _at(f"{VISION}?q=archived:yes"), shows="archived-trial", is_variant=True),
-    Page("runs-by-name", LIST, _at(f"{VISION}?sort=name"), mark="○", is_variant=True),
+    Page("runs-by-name", LIST, _at(f"{VISION}?sort=name"), mark="●", is_variant=True),
     Page("runs-did", LIST, _at(f"{VISION}?did=stop.38.2"), mark="●", shows="38", is_variant=True),
     Page(
         "experiments", "/projects/{project}/experiments", _at("/projects/vision/experiments"), mark="●", shows="digits"
@@ -207,17 +207,17 @@ PAGES = [
         shows="soon",
         is_variant=True,
     ),
-    Page("notifications", SETTINGS + "notifications", _at("/projects/vision/settings/notifications"), shows=NASTY),
+    Page("notifications", f"{SETTINGS}/notifications", _at("/projects/vision/settings/notifications"), shows=NASTY),
     Page(
         "notifications-log",
-        SETTINGS + "notifications",
+        f"{SETTINGS}/notifications",
         lambda seed: f"/projects/vision/settings/notifications?show={seed.ids['notification']}",
         shows="503",
     ),
-    Page("notifications-none", SETTINGS + "notifications", _at("/projects/speech/settings/notifications")),
+    Page("notifications-none", f"{SETTINGS}/notifications", _at("/projects/speech/settings/notifications")),
     Page(
         "notifications-viewer",
-        SETTINGS + "notifications",
+        f"{SETTINGS}/notifications",
         _at("/projects/vision/settings/notifications"),
         user="bob",
         status=403,
