@@ -119,7 +119,7 @@ PAGES = [
     Page("logs-search", LOGS, _run("running", "/logs?q=slow+batch"), mark="●", shows="slow", is_variant=True),
     Page("metrics", METRICS, _run("running", "/metrics"), mark="●", shows="val/accuracy"),
     Page("metrics-table", METRICS, _run("succeeded", "/metrics?show=table"), mark="✓", shows="train/loss"),
-    Page("metrics-many", METRICS, _run("many", "/metrics"), mark="✓", shows="2,000"),
+    Page("metrics-many", METRICS, _run("many", "/metrics"), mark="✓", shows="2,004"),
     Page("metrics-filtered", METRICS, _run("many", "/metrics?q=layer/01"), mark="✓", shows="layer/01", is_variant=True),
     Page("metrics-no-match", METRICS, _run("running", "/metrics?q=nothing"), mark="●", shows="nothing"),
     Page("metrics-none", METRICS, _run("queued", "/metrics"), mark="◌", shows="run.log"),
