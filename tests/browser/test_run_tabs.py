@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select, update
 
 from app import db
 from app.domain.loglines import Record, encode
@@ -86,7 +86,7 @@ def test_a_million_lines(visitor: Any, site: Site, lines: int) -> None:
     with db.unit_of_work() as session:
         add_run(session, site.seed, "million", state="succeeded", name="million")
         run_id = site.seed.ids["million"]
-        session.execute(LogChunk.__table__.delete().where(LogChunk.run_id == run_id))
+        session.execute(delete(LogChunk).where(LogChunk.run_id == run_id))
         now = datetime.datetime.now(datetime.UTC)
         start, chunk = int(now.timestamp() * 1000), 20_000
         for first in range(1, lines + 1, chunk):
@@ -115,7 +115,7 @@ def test_a_million_lines(visitor: Any, site: Site, lines: int) -> None:
     page.keyboard.press("e")
     page.locator("#L500007.at").wait_for()
     with db.unit_of_work() as session:
-        session.execute(LogChunk.__table__.delete().where(LogChunk.run_id == run_id))
+        session.execute(delete(LogChunk).where(LogChunk.run_id == run_id))
 
 
 def test_2000_metrics_are_built_as_they_are_looked_at(visitor: Any, site: Site) -> None:
@@ -208,7 +208,7 @@ def test_events_arrive_and_move_nothing(visitor: Any, site: Site) -> None:
     assert "Stop requested by alice" in page.locator(".timeline li:not([hidden])").first.inner_text()
     assert page.evaluate("document.activeElement === document.querySelectorAll('.filter a')[1]")
     with db.unit_of_work() as session:
-        session.execute(Run.__table__.update().where(Run.id == site.seed.ids["eventful"]).values(state="succeeded"))
+        session.execute(update(Run).where(Run.id == site.seed.ids["eventful"]).values(state="succeeded"))
     until(page, "!document.querySelector('#newer').hasAttribute('hx-get')", 8)
 
 
