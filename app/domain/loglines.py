@@ -180,3 +180,31 @@ def first_error(data: bytes) -> int | None:
     """How many lines into a piece the first line is that looks like an error, or None."""
     match = _ERROR.search(data)
     return data.count(b"\n", 0, match.start()) if match else None
+
+
+# What every line that `_ERROR` finds has in it. Looking for these first is much quicker than the expression is.
+_SIGNS = (
+    *(b"Traceback (most recent call last)", b"Error", b"Exception", b"ERROR", b"CRITICAL", b"FATAL"),
+    *(b"error: ", b"fatal: ", b"panic: ", b"Segmentation fault", b"Killed"),
+)
+
+
+def error_lines(data: bytes, most: int) -> list[int]:
+    """How many lines into a piece each line is that looks like an error: the first `most` of them, in order."""
+    starts: set[int] = set()
+    for sign in _SIGNS:
+        hit = data.find(sign)
+        while hit >= 0:
+            starts.add(data.rfind(b"\n", 0, hit) + 1)
+            end = data.find(b"\n", hit)
+            hit = data.find(sign, end) if end >= 0 else -1
+    found: list[int] = []
+    line = counted = 0
+    for start in sorted(starts):
+        if len(found) == most:
+            break
+        if _ERROR.match(data, start):
+            line += data.count(b"\n", counted, start)
+            counted = start
+            found.append(line)
+    return found

@@ -115,6 +115,13 @@ REASONS: dict[str, Text] = {
     ),
 }
 
+# Who or what an event is about; a code that is not here belongs to none of them.
+EVENT_KINDS: dict[str, tuple[str, ...]] = {
+    "people": ("submitted", "stop_requested"),
+    "scheduling": ("admitted", "retrying"),
+    "attempts": ("started", "ended", "stopped", "retrying"),
+    "files": ("logs_truncated", "outputs_truncated", "outputs_removed"),
+}
 EVENTS: dict[str, str] = {
     "submitted": N_("Submitted by {by}"),
     "admitted": N_("Admitted: holds {asked} of pool {pool}"),

@@ -216,6 +216,19 @@ def read_points(
     return [PointRow(*row) for row in rows], {row[0] for row in dense}
 
 
+_POINTS = """
+  select step, at, value from metric_point where series_id = %s and (step, at) > (%s, %s) order by step, at limit %s
+"""
+_FIRST = (-LARGEST_STEP - 1, datetime.datetime(1, 1, 1, tzinfo=datetime.UTC))
+
+
+def list_points(
+    session: Session, series_id: int, after: tuple[int, datetime.datetime] | None, limit: int
+) -> list[tuple[int, datetime.datetime, float]]:
+    """The points of one series as they came, by step and time: at most `limit` of them behind `after`."""
+    return [(*row,) for row in _execute(session, _POINTS, series_id, *(after or _FIRST), limit).fetchall()]
+
+
 def _array(values: Sequence[int] | Sequence[float]) -> str:
     return "{" + str(list(values))[1:-1] + "}"
 

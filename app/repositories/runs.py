@@ -280,6 +280,32 @@ def list_events(session: Session, run_id: uuid.UUID, *, after: int = 0, limit: i
     return [EventRow(*row) for row in rows.fetchall()]
 
 
+_NEWEST_EVENTS = """
+  select e.id, e.at, e.code, e.attempt, e.old_state, e.new_state, e.data, u.name
+  from run_event e left join "user" u on u.id = e.actor_id
+  where e.run_id = %(run)s and e.id < %(before)s and e.id > %(after)s
+    and (%(codes)s::text[] is null or e.code = any(%(codes)s))
+    and (%(attempt)s::int is null or e.attempt = %(attempt)s)
+  order by e.id desc limit %(limit)s
+"""
+
+
+def list_newest_events(
+    session: Session,
+    run_id: uuid.UUID,
+    *,
+    before: int = 2**62,
+    after: int = 0,
+    codes: Sequence[str] | None = None,
+    attempt: int | None = None,
+    limit: int = 100,
+) -> list[EventRow]:
+    """A run's history between two ids, newest first, of these codes and this attempt; at most `limit` rows."""
+    values = {"run": run_id, "before": before, "after": after, "attempt": attempt, "limit": limit}
+    rows = driver(session).execute(_NEWEST_EVENTS, values | {"codes": None if codes is None else [*codes]})
+    return [EventRow(*row) for row in rows.fetchall()]
+
+
 def list_by_public_ids(session: Session, actor: Actor, public_ids: Sequence[str]) -> list[RunRow]:
     """The rows of a list for runs that a page already shows; what is gone or not visible is left out."""
     visible, values = visible_to(actor)

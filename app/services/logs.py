@@ -179,6 +179,23 @@ def search(run_id: uuid.UUID, text: str, attempt: int, replica: int = 0) -> Hits
     return Hits(found, searched_to=_END)
 
 
+def find_errors(run_id: uuid.UUID, attempt: int, replica: int = 0) -> Hits:
+    """The numbers of an attempt's lines that look like errors, at most MAX_HITS of them.
+
+    Gives up after SEARCH_SECONDS and says so.
+    """
+    until = time.monotonic() + SEARCH_SECONDS
+    found: list[int] = []
+    for chunk, first in _chunks(run_id, attempt, replica):
+        new = store.all_error_lines(chunk, MAX_HITS + 1)
+        found += [number for number in new if number >= first]
+        if len(found) > MAX_HITS:
+            return Hits(found[:MAX_HITS], is_capped=True, searched_to=found[MAX_HITS - 1])
+        if time.monotonic() > until:
+            return Hits(found, is_partial=True, searched_to=chunk.first_line + chunk.lines - 1)
+    return Hits(found, searched_to=_END)
+
+
 def find_first_error(run_id: uuid.UUID, attempt: int, replica: int = 0) -> int | None:
     """The number of the first line that looks like an error; None where none does within SEARCH_SECONDS."""
     until = time.monotonic() + SEARCH_SECONDS

@@ -81,7 +81,7 @@ export const actions = {
   next: () => step(1),
   previous: () => step(-1),
   open: () => { const link = $("tr.at a"); if (link) location.href = link.href; },
-  ...Object.fromEntries(["overview", "logs", "metrics", "system", "outputs", "spec", "events"].map((tab) => [`tab-${tab}`, () => leave(`[data-tab=${tab}]`)])),
+  ...Object.fromEntries(["overview", "logs", "metrics", "system", "outputs", "spec", "events"].map((tab) => [`tab-${tab}`, () => leave(`[data-tab=${tab}]:not([aria-current])`)])),
   stop: () => $("#stop")?.click(),
   rerun: () => $("#rerun")?.focus(),
 };

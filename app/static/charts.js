@@ -1,5 +1,5 @@
 // What charts have in common: smoothing, one axis for lines with different steps, and the drawing of a plot.
-import { $ } from "./app.js";
+import { $, span } from "./app.js";
 
 export const FEW = 40; // a series with fewer points is drawn as it is, with dots
 // TensorBoard's smoothing: an exponential mean with its start corrected.
@@ -25,18 +25,21 @@ const short = (n) => {
   if (size >= 1e4) return `${+(n / 1e3).toFixed(1)}k`;
   return String(+n.toPrecision(4));
 };
+const lasting = (seconds) => (seconds < 0 ? "−" : "") + span(Math.abs(seconds));
 export const show = (value) => value === null || value === undefined ? "–" : Number.isInteger(value) && Math.abs(value) < 1e6 ? counted(value) : String(+value.toPrecision(5));
 
-// Several lines of one chart may have different steps: they are laid over one common axis.
+// Several lines of one chart may have different steps: they are laid over one common axis. `set` says which one
+// (step, time of day, or seconds since `set.start`), how smooth, and whether upwards is by powers of ten.
 export function table(lines, set) {
   const xs = new Set();
-  const at = (one, i) => (set.axis === "time" ? one.at_ms[i] / 1000 : one.step[i]);
+  const at = (one, i) => (set.axis === "step" ? one.step[i] : one.at_ms[i] / 1000 - (set.axis === "relative" ? set.start : 0));
+  const up = set.log ? (value) => (value > 0 ? value : null) : (value) => value;
   for (const one of lines) for (let i = 0; i < one.step.length; i++) xs.add(at(one, i));
   const x = [...xs].sort((a, b) => a - b), place = new Map(x.map((value, i) => [value, i]));
   const data = [x];
   for (const one of lines) {
     const raw = new Array(x.length).fill(null);
-    for (let i = 0; i < one.step.length; i++) raw[place.get(at(one, i))] = number(one.last[i]);
+    for (let i = 0; i < one.step.length; i++) raw[place.get(at(one, i))] = up(number(one.last[i]));
     data.push(raw, one.step.length < FEW ? raw : smooth(raw, Number(set.smoothing)));
   }
   return data;
@@ -55,17 +58,17 @@ export function draw(el, lines, looks, set) {
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
-  const isTime = set.axis === "time";
+  const isTime = set.axis === "time", along = set.axis === "relative" ? lasting : short;
   el.plot = new window.uPlot({
     width: el.clientWidth - 10, height: el.clientHeight - 8, series: options, padding: [8, 8, 0, 0], legend: { show: false },
     cursor: { sync: { key: "run" }, points: { size: 6 }, drag: { x: true, y: false } },
-    scales: { x: { time: isTime } },
-    axes: [{ ...axis, size: 24, space: 70, ...(isTime ? {} : { values: (u, v) => v.map(short) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map(short) }],
+    scales: { x: { time: isTime }, y: set.log ? { distr: 3, log: 10 } : {} },
+    axes: [{ ...axis, size: 24, space: 70, ...(isTime ? {} : { values: (u, v) => v.map(along) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map((one) => (one === null ? "" : short(one))) }],
     hooks: { setCursor: [(u) => {
       const i = u.cursor.idx;
       tip.hidden = i === null || i === undefined;
       if (tip.hidden) return;
-      const x = isTime ? new Date(u.data[0][i] * 1000).toLocaleTimeString() : counted(u.data[0][i]);
+      const at = u.data[0][i], x = isTime ? new Date(at * 1000).toLocaleTimeString() : set.axis === "relative" ? lasting(at) : counted(at);
       tip.textContent = `${x} · ${lines.map((one, k) => show(u.data[1 + 2 * k][i])).join(" · ")}`;
     }] },
   }, table(lines, set), el);

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from app.domain.loglines import Chunk, Needle, Record, first_error, parse
+from app.domain.loglines import Chunk, Needle, Record, error_lines, first_error, parse
 from app.stores import objects
 
 CACHE_BYTES = 16 << 20
@@ -57,6 +57,12 @@ def error_line(chunk: Chunk) -> int | None:
     data = data_of(chunk)
     found = first_error(data) if data is not None else None
     return None if found is None else chunk.first_line + found
+
+
+def all_error_lines(chunk: Chunk, most: int) -> list[int]:
+    """The numbers of the chunk's lines that look like errors, the first `most` of them."""
+    data = data_of(chunk)
+    return [chunk.first_line + found for found in error_lines(data, most)] if data is not None else []
 
 
 class _Cache:

@@ -54,6 +54,11 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if 99_999.5 <= abs(value) < 1e6 else f"{value:.5g}"
 
 
+def exact(value: float) -> str:
+    """A number with all its figures, as programs read it: "nan", "inf" and "-inf" where it is not finite."""
+    return repr(value)
+
+
 def moment(at: datetime.datetime, now: datetime.datetime, zone: datetime.tzinfo) -> str:
     """A time of day today, a date otherwise: "14:02", "11-21 14:02", "2025-11-21"."""
     local, today = at.astimezone(zone), now.astimezone(zone)

@@ -7,7 +7,7 @@ from app.errors import N_
 
 @dataclass(frozen=True)
 class Key:
-    """`press` is one key or two in a row; `does` is the name of an action in app.js, list.js, run.js or compare.js."""
+    """`press` is one key or two in a row; `does` is the name of an action in a script of app/static."""
 
     press: str
     does: str
@@ -40,7 +40,10 @@ CHARTS = [
 ]
 RUN = [
     Key("o", "tab-overview", N_("Overview")),
+    Key("l", "tab-logs", N_("Logs")),
+    Key("m", "tab-metrics", N_("Metrics")),
     Key("a", "tab-outputs", N_("Outputs")),
+    Key("v", "tab-events", N_("Events")),
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),
 ]

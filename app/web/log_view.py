@@ -52,7 +52,9 @@ class LogView:
     download_url: str
     download_name: str
     plain_url: str
+    page_url: str
     empty: str
+    is_page: bool = False
     q: str = ""
     hits: str = ""
     earlier_url: str = ""
@@ -70,9 +72,14 @@ class Asked:
     line: int = 0
     q: str = ""
 
+    @classmethod
+    def read(cls, attempt: str, line: str, q: str) -> "Asked":
+        """From the parts of an address, whatever they are."""
+        return cls(_number(attempt), _number(line), q.replace("\0", "")[:200])
+
 
 def build(row: Any, url: str, asked: Asked, language: str, zone: datetime.tzinfo, *, is_live: bool) -> LogView:
-    """The log of one attempt: its end, the block around a line, or the lines that match."""
+    """The log of one attempt: its end, the block around a line, or the lines that match. `url` is its page's."""
     numbers = [attempt["number"] for attempt in row.attempts]
     attempt = asked.attempt if asked.attempt in numbers else max(numbers, default=1)
     facts = logs.read_facts(row.id, attempt)
@@ -90,6 +97,7 @@ def build(row: Any, url: str, asked: Asked, language: str, zone: datetime.tzinfo
         download_url=f"/api/v1/runs/{row.public_id}/logs?{urlencode({'attempt': attempt, 'download': 'plain'})}",
         download_name=f"{row.public_id}-{attempt}.log",
         plain_url=f"{url}?attempt={attempt}#log",
+        page_url=url,
         empty=_empty(language, row, is_live),
         q=asked.q,
         # A live log has its height from the start, so that what stands below it never moves.
@@ -148,3 +156,7 @@ def _empty(language: str, row: Any, is_live: bool) -> str:
     if is_live:
         return translate(language, "No line yet. The first one appears here as soon as the program writes it.")
     return translate(language, "The program wrote nothing.")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0

@@ -45,7 +45,10 @@ HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)
 # After the run's own address.
 RUN = (
     Tab("overview", N_("Overview"), ""),
+    Tab("logs", N_("Logs"), "/logs"),
+    Tab("metrics", N_("Metrics"), "/metrics"),
     Tab("outputs", N_("Outputs"), "/outputs"),
+    Tab("events", N_("Events"), "/events"),
 )
 SETTINGS = (
     Tab("general", N_("General"), "/projects/{project}/settings", Action.PROJECT_READ),

@@ -65,7 +65,7 @@ def build_attempts(view: View, row: Any, url: str) -> list[AttemptRow]:
                 formats.full(started, view.zone) if started else "",
                 formats.span(ran, view.language),
                 formats.size(int(peak)) if peak else "–",
-                f"{url}?attempt={attempt['number']}#log",
+                f"{url}/logs?attempt={attempt['number']}",
             )
         )
     return made
@@ -88,12 +88,19 @@ def build_outputs(row: Any, outputs: Sequence[Any]) -> list[OutputRow]:
 
 
 def build_events(view: View, events: Sequence[Any]) -> list[EventRow]:
-    """The history, newest first."""
-    made = []
-    for event in reversed(events):
-        known = {"attempt": event.attempt, "by": event.actor or "Berth"}
-        text = reasons.event(view.language, event.code, event.data or {}, **known)
-        made.append(
-            EventRow(event.at.isoformat(), formats.clock(event.at, view.zone), formats.full(event.at, view.zone), text)
+    """Lines of the history, in the order in which they come."""
+    return [
+        EventRow(
+            event.at.isoformat(),
+            formats.clock(event.at, view.zone),
+            formats.full(event.at, view.zone),
+            told(view, event),
         )
-    return made
+        for event in events
+    ]
+
+
+def told(view: View, event: Any) -> str:
+    """What an event says, in the reader's language."""
+    known = {"attempt": event.attempt, "by": event.actor or "Berth"}
+    return reasons.event(view.language, event.code, event.data or {}, **known)

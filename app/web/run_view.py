@@ -111,6 +111,7 @@ class RunPage:
     charts: list[Any] = field(default_factory=list)
     metric_rows: list[Any] = field(default_factory=list)
     series_count: int = 0
+    chart_start: float = 0.0
     stop_warning: str = ""
     metrics_url: str = ""
     live_url: str = ""
@@ -260,9 +261,9 @@ def _ended(view: View, row: Any, url: str, error_line: int | None) -> Ended | No
     code = row.reason_code or ("EXIT_CODE" if row.state == RunState.FAILED else "STOPPED")
     is_failed = row.state == RunState.FAILED
     log_url = (
-        f"{url}?attempt={row.attempt}&line={error_line}#L{error_line}"
+        f"{url}/logs?attempt={row.attempt}&line={error_line}#L{error_line}"
         if error_line
-        else f"{url}?attempt={row.attempt}#log"
+        else f"{url}/logs?attempt={row.attempt}"
     )
     return Ended(
         "bad" if is_failed else "wait",

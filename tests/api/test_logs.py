@@ -129,6 +129,15 @@ def test_the_first_error(world: World, filled: Run, cluster: FakeLogCluster) -> 
     assert numbers(get(world, filled, first_error=True))[0] == 36
 
 
+def test_all_errors(world: World, filled: Run, cluster: FakeLogCluster) -> None:
+    cluster.write(filled.public_id, 2, "KeyError: 1", "fine", "x ERROR y", "an Error", stream="e")
+    ship_logs(cluster)
+    body = get(world, filled, errors=True, limit=1)
+    assert body["matches"]["lines"] == [41, 43]
+    assert (body["matches"]["is_capped"], body["matches"]["is_partial"]) == (False, False)
+    assert numbers(body) == [41]
+
+
 def test_whole_logs(world: World, filled: Run) -> None:
     client = world.as_("viewer")
     path = f"/runs/{filled.public_id}/logs"
@@ -161,6 +170,7 @@ def test_whole_logs(world: World, filled: Run) -> None:
         {"attempt": 0},
         {"replica": -1},
         {"q": "a\0"},
+        {"q": "a", "errors": True},
         {"q": "x" * 201},
         {"after": "9" * 41},
         {"download": "zip"},

@@ -44,7 +44,15 @@ def test_points_come_back(world: World, run: Run) -> None:
     assert found["loss"]["is_exact"]
     assert found["acc"]["last"] == [1.0]
     assert read(client, run, keys="acc,nothing").keys() == {"acc"}
+    assert read(client, run, keys=["acc", "loss"]).keys() == {"acc", "loss"}
     assert read(client, run, after_step=2)["loss"]["step"] == [3, 4]
+
+
+def test_a_name_with_commas_is_found_when_it_is_alone(world: World, run: Run) -> None:
+    client = world.as_("editor")
+    send(client, run, [["f1,macro", 0, AT, 0.5], ["f1", 0, AT, 0.4]])
+    assert "f1,macro" in read(client, run, keys=["f1,macro"])
+    assert read(client, run, keys="").keys() == {"f1,macro", "f1"}
 
 
 def test_a_batch_that_is_sent_again_changes_nothing(world: World, run: Run) -> None:

@@ -41,6 +41,9 @@ SECRETS = "/projects/{project}/settings/secrets"
 SETTINGS = "/projects/{project}/settings"
 JOBS = "/projects/{project}/jobs"
 VISION_JOBS = "/projects/vision/jobs"
+LOGS = f"{RUN}/logs"
+METRICS = f"{RUN}/metrics"
+EVENTS = f"{RUN}/events"
 OUTPUTS = f"{RUN}/outputs"
 FILE = f"{RUN}/outputs/{{path:path}}"
 RETENTION = "/projects/{project}/settings/retention"
@@ -103,11 +106,29 @@ PAGES = [
     Page("run-succeeded", RUN, _run("succeeded"), mark="✓", shows="model.pkl"),
     Page("run-failed", RUN, _run("failed"), mark="✕", shows="ValueError: loss is not finite"),
     Page("run-out-of-memory", RUN, _run("oom"), mark="✕", shows="OOM_KILLED", is_variant=True),
-    Page("run-first-attempt", RUN, _run("failed", "?attempt=1"), mark="✕", is_variant=True),
     Page("run-stopped-long", RUN, _run("long"), mark="■", shows=LONG, is_variant=True),
     Page("run-nasty", RUN, _run("nasty"), mark="✓", shows=NASTY, is_variant=True),
-    Page("run-at-a-line", RUN, _run("running", "?line=120#L120"), mark="●", shows="epoch", is_variant=True),
-    Page("run-log-search", RUN, _run("running", "?q=slow+batch"), mark="●", shows="slow", is_variant=True),
+    Page("run-many", RUN, _run("many"), mark="✓", shows="/metrics", is_variant=True),
+    Page("logs", LOGS, _run("running", "/logs"), mark="●", shows="epoch"),
+    Page("logs-failed", LOGS, _run("failed", "/logs"), mark="✕", shows="ValueError"),
+    Page("logs-first-attempt", LOGS, _run("failed", "/logs?attempt=1"), mark="✕", is_variant=True),
+    Page("logs-queued", LOGS, _run("queued", "/logs"), mark="◌"),
+    Page("logs-starting", LOGS, _run("starting", "/logs"), mark="◔", is_variant=True),
+    Page("logs-nasty", LOGS, _run("nasty", "/logs"), mark="✓", shows=NASTY, is_variant=True),
+    Page("logs-at-a-line", LOGS, _run("running", "/logs?line=120#L120"), mark="●", shows="epoch", is_variant=True),
+    Page("logs-search", LOGS, _run("running", "/logs?q=slow+batch"), mark="●", shows="slow", is_variant=True),
+    Page("metrics", METRICS, _run("running", "/metrics"), mark="●", shows="val/accuracy"),
+    Page("metrics-table", METRICS, _run("succeeded", "/metrics?show=table"), mark="✓", shows="train/loss"),
+    Page("metrics-many", METRICS, _run("many", "/metrics"), mark="✓", shows="2,004"),
+    Page("metrics-filtered", METRICS, _run("many", "/metrics?q=layer/01"), mark="✓", shows="layer/01", is_variant=True),
+    Page("metrics-no-match", METRICS, _run("running", "/metrics?q=nothing"), mark="●", shows="nothing"),
+    Page("metrics-none", METRICS, _run("queued", "/metrics"), mark="◌", shows="run.log"),
+    Page("metrics-never", METRICS, _run("old-1", "/metrics"), mark="✓", shows="run.log", is_variant=True),
+    Page("metrics-nasty", METRICS, _run("nasty", "/metrics?log=1&x=relative"), mark="✓", shows=NASTY, is_variant=True),
+    Page("events", EVENTS, _run("running", "/events"), mark="●", shows="alice"),
+    Page("events-attempts", EVENTS, _run("failed", "/events?attempt=2"), mark="✕", shows="2"),
+    Page("events-none", EVENTS, _run("queued", "/events?kind=files"), mark="◌"),
+    Page("events-many", EVENTS, _run("many", "/events"), mark="✓", shows="before="),
     Page("secrets", SECRETS, _at("/projects/vision/settings/secrets"), shows="HF_TOKEN"),
     Page("secrets-viewer", SECRETS, _at("/projects/vision/settings/secrets"), user="bob", shows="HF_TOKEN"),
     Page("secrets-empty", SECRETS, _at("/projects/empty-project/settings/secrets"), shows="berth secret set"),
@@ -239,6 +260,9 @@ NO_PAGES = {
     "GET /projects/{project}/runs/changes": "partial of the list",
     "GET /projects/{project}/runs/{run}/live": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/after": "partial of the run's page",
+    "GET /projects/{project}/runs/{run}/events/new": "partial of the events' page",
+    "GET /projects/{project}/runs/{run}/metrics.csv": "a file",
+    "POST /projects/{project}/runs/{run}/metrics/pins": "form of the metrics' page",
     "GET /projects/{project}/runs/{run}/output-image/{path:path}": "a picture of the page",
     "POST /projects/{project}/settings/retention": "form of the page",
     "POST /login": "form of the page",

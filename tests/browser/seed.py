@@ -46,6 +46,7 @@ from app.services import (
     tokens,
 )
 from app.stores import objects
+from tests.browser.seed_many import add_many
 from tests.browser.seed_outputs import add_outputs
 
 NASTY = "<script>alert(1)</script> <b hx-get='/' hx-trigger='load'>x</b> {{ 7 * 7 }} \u202egnp.exe\u202c"
@@ -354,6 +355,20 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
         lines=1230,
         parameters={"batch_size": 512, "lr": 0.1, "lr_schedule": "cosine", "momentum": 0.9, "seed": 42},
     )
+    _run(
+        session,
+        made,
+        "many",
+        now,
+        name="transformer-xl-probes",
+        state="succeeded",
+        created=ago(hours=30),
+        started=ago(hours=29),
+        finished=ago(hours=27),
+        exit_code=0,
+        attempt=3,
+    )
+    add_many(session, made.ids["many"], ago(hours=29))
     _run(session, made, "starting", now, name="vit-small-pretrain", state="starting", created=ago(minutes=1))
     _run(
         session,

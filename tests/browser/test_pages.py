@@ -196,11 +196,11 @@ def test_readable_without_javascript(scriptless: dict[str | None, Any], site: Si
     page.goto(site.url + spec.url(site.seed), wait_until="load")
     assert page.locator("h1").first.is_visible()
     text = page.inner_text("body")
-    if spec.name == "run-running":
+    if spec.name == "logs":
         assert "epoch 102 step 12300" in text, "the end of the log is on the page"
         page.get_by_role("link", name="Earlier lines").click()
         assert "step 5010 " in page.inner_text("#lines")
-    if spec.name == "run-log-search":
+    if spec.name == "logs-search":
         assert "lines found" in text
     page.close()
 

@@ -141,7 +141,7 @@ def test_load_more_keeps_what_is_there(visitor: Any, site: Site) -> None:
 
 
 def test_a_line_by_its_address(visitor: Any, site: Site) -> None:
-    page = open_page(visitor, site, run_url(site, "running") + "#L42")
+    page = open_page(visitor, site, run_url(site, "running") + "/logs#L42")
     page.locator("#L42.at").wait_for()
     assert page.locator("#L42").is_visible()
     assert page.get_attribute("[data-does=follow]", "aria-pressed") == "false"
@@ -155,7 +155,7 @@ def test_a_line_by_its_address(visitor: Any, site: Site) -> None:
 
 
 def test_keys_of_the_log(visitor: Any, site: Site) -> None:
-    page = open_page(visitor, site, run_url(site, "running"))
+    page = open_page(visitor, site, run_url(site, "running") + "/logs")
     page.keyboard.press("l")
     page.keyboard.press("g")
     page.keyboard.press("g")
@@ -174,7 +174,7 @@ def test_keys_of_the_log(visitor: Any, site: Site) -> None:
 
 
 def test_search_the_log_and_walk(visitor: Any, site: Site) -> None:
-    page = open_page(visitor, site, run_url(site, "running"))
+    page = open_page(visitor, site, run_url(site, "running") + "/logs")
     page.keyboard.press("/")
     page.keyboard.type("slow BATCH")
     page.keyboard.press("Enter")
@@ -191,6 +191,7 @@ def test_search_the_log_and_walk(visitor: Any, site: Site) -> None:
 def test_to_the_first_error(visitor: Any, site: Site) -> None:
     page = open_page(visitor, site, run_url(site, "failed"))
     page.get_by_role("link", name="Show it in the log").click()
+    page.wait_for_url("**/logs?attempt=2&line=67#L67")
     page.locator(".l.at").wait_for()
     assert "Traceback" in page.locator(".l.at").inner_text()
     page.locator("#lines").focus()
@@ -210,7 +211,7 @@ def test_lines_look_the_same_from_the_server_and_the_script(visitor: Any, site: 
         "x" * (loglines.LONGEST + 5),
     ]
     page = open_page(visitor, site, run_url(site, "running"))
-    script = page.evaluate("document.querySelector('script[src*=\"run.js\"]').src")
+    script = page.evaluate("document.querySelector('script[src*=\"log.js\"]').src")
     found = page.evaluate(
         "async ([src, cases]) => { const { markup } = await import(src);"
         " const box = document.createElement('div');"
@@ -336,7 +337,6 @@ def test_run_again(visitor: Any, site: Site) -> None:
 def test_charts_follow_theme_axis_and_smoothing(visitor: Any, site: Site) -> None:
     page = open_page(visitor, site, run_url(site, "succeeded"))
     page.locator(".uplot").first.wait_for()
-    page.keyboard.press("m")
     page.keyboard.press("+")
     assert page.input_value("#smoothing") == "0.65"
     page.get_by_role("button", name="Time", exact=True).click()
@@ -363,7 +363,7 @@ def test_the_menu_on_a_phone(visitor: Any, site: Site) -> None:
 def test_a_long_log_is_light(visitor: Any, site: Site, lines: int) -> None:
     with db.unit_of_work() as session:
         add_run(session, site.seed, "long-log", state="succeeded", name="long-log", lines=lines)
-    page = open_page(visitor, site, run_url(site, "long-log"))
+    page = open_page(visitor, site, run_url(site, "long-log") + "/logs")
     page.locator(f"#L{lines}").wait_for()
     assert page.evaluate("document.querySelectorAll('*').length") < 6000
     page.evaluate("location.hash = '#L10000'")

@@ -8,6 +8,7 @@ from app.domain.loglines import (
     Record,
     count_gaps,
     encode,
+    error_lines,
     first_error,
     parse,
     read_gap,
@@ -109,3 +110,22 @@ def test_search_agrees_with_the_slow_way() -> None:
 def test_first_error(line: str, is_error: bool) -> None:
     piece = encode(Record(1, "o", b"fine")) + encode(Record(2, "e", line.encode()))
     assert first_error(piece) == (1 if is_error else None)
+
+
+def test_error_lines_are_those_that_look_like_errors() -> None:
+    texts = [
+        "fine",
+        "Traceback (most recent call last):",
+        "no Error here",
+        "ValueError: loss",
+        "x ERROR y ERROR",
+        "Killed",
+        "was Killed by hand",
+        "torch.OutOfMemoryError: 1",
+    ]
+    data = b"".join(encode(Record(1, "e", text.encode())) for text in texts)
+    assert error_lines(data, 10) == [1, 3, 4, 5, 7]
+    assert error_lines(data, 2) == [1, 3]
+    assert error_lines(b"", 2) == []
+    assert error_lines(data, 10)[0] == first_error(data)
+    assert error_lines(encode(Record(1, "b", b"ERROR of Berth's own words")), 10) == []

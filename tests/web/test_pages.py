@@ -89,7 +89,7 @@ def test_failed_runs_say_what_and_where(console: Console) -> None:
     page = console.get(f"{VISION}/{run}", "alice").text
     assert "The program ended with exit code 1." in page
     assert "ValueError: loss is not finite" in page
-    assert f"/runs/{run}?attempt=2&amp;line=67#L67" in page
+    assert f"/runs/{run}/logs?attempt=2&amp;line=67#L67" in page
 
 
 def test_users_text_is_only_text(console: Console) -> None:
@@ -165,15 +165,15 @@ def test_assets_are_kept_for_ever_under_their_own_version(console: Console) -> N
 
 def test_the_log_is_readable_without_a_script(console: Console) -> None:
     run = console.seed.runs["running"]
-    page = console.get(f"{VISION}/{run}", "alice").text
+    page = console.get(f"{VISION}/{run}/logs", "alice").text
     assert 'id="L1236"' in page
     assert 'id="L1001"' in page
-    assert f"/runs/{run}?attempt=1&amp;line=1000#log" in page
-    earlier = console.get(f"{VISION}/{run}?attempt=1&line=1000", "alice").text
+    assert f"/runs/{run}/logs?attempt=1&amp;line=1000#log" in page
+    earlier = console.get(f"{VISION}/{run}/logs?attempt=1&line=1000", "alice").text
     assert 'id="L501"' in earlier
     assert 'id="L1000"' in earlier
     assert 'id="L1001"' not in earlier
-    found = console.get(f"{VISION}/{run}?q=slow+batch", "alice").text
+    found = console.get(f"{VISION}/{run}/logs?q=slow+batch", "alice").text
     assert "33 lines found" in found
     assert 'id="L37"' in found
     assert 'id="L38"' not in found
@@ -181,7 +181,7 @@ def test_the_log_is_readable_without_a_script(console: Console) -> None:
 
 @pytest.mark.parametrize("query", ["attempt=99", "attempt=x", "line=999999999", "line=-1", "q=%F0%9F%98%80", "q=%25_"])
 def test_odd_addresses_of_a_log_are_answered(console: Console, query: str) -> None:
-    assert console.get(f"{VISION}/{console.seed.runs['failed']}?{query}", "alice").status_code == 200
+    assert console.get(f"{VISION}/{console.seed.runs['failed']}/logs?{query}", "alice").status_code == 200
 
 
 def test_filters_that_make_no_sense_say_so_and_help(console: Console) -> None:

@@ -62,6 +62,7 @@ async def read_log(
     tail: Annotated[int | None, Query(ge=1, le=MAX_LINES, description="The last so many lines.")] = None,
     q: Annotated[str, Query(max_length=200, description="Only lines that contain this, whatever its case.")] = "",
     first_error: Annotated[bool, Query(description="Begin shortly before the first line that tells an error.")] = False,
+    errors: Annotated[bool, Query(description="Only lines that look like errors. JSON only.")] = False,
     timestamps: Annotated[bool, Query(description="In plain text: each line's time before it.")] = False,
     raw: Annotated[bool, Query(description="Show what carriage returns have overwritten.")] = False,
     download: Annotated[Literal["plain"] | None, Query(description="All as a file.")] = None,
@@ -69,13 +70,13 @@ async def read_log(
 ) -> Response:
     """Read the log; the form follows from `Accept`.
 
-    JSON is a window: the first lines, those `after` or `before` a line, the `tail`, those that match `q`, or those
-    from the `first_error` on. Plain text and NDJSON are streamed whole, attempt after attempt. An event stream follows
-    the log to the end of the run: each line is a message with the id "<attempt>.<line>", a gap is an event `gap`,
-    and the last event is `end`. It goes on after Last-Event-ID, or `after`.
+    JSON is a window: the first lines, those `after` or `before` a line, the `tail`, those that match `q`, the
+    `errors`, or those from the `first_error` on. Plain text and NDJSON are streamed whole, attempt after attempt. An
+    event stream follows the log to the end of the run: each line is a message with the id "<attempt>.<line>", a gap
+    is an event `gap`, and the last event is `end`. It goes on after Last-Event-ID, or `after`.
     """
     form = "plain" if download else _form(request.headers.get("accept", ""))
-    asked = _Asked(run, attempt, replica, after, before, limit, tail, q, first_error, raw)
+    asked = _Asked(run, attempt, replica, after, before, limit, tail, q, first_error, errors, raw)
     if form == "events":
         place = await anyio.to_thread.run_sync(_start, asked, last_event_id)
         return _follow(request, asked, place)
@@ -98,6 +99,7 @@ class _Asked:
         tail: int | None,
         q: str,
         first_error: bool,
+        errors: bool,
         raw: bool,
     ) -> None:
         self.run = run
@@ -109,9 +111,12 @@ class _Asked:
         self.tail = tail
         self.q = q
         self.first_error = first_error
+        self.errors = errors
         self.raw = raw
         if sum((after is not None, before is not None, tail is not None, first_error)) > 1:
             raise Invalid([FieldError("/query", N_("takes one of after, before, tail and first_error"))])
+        if q and errors:
+            raise Invalid([FieldError("/query", N_("takes one of q and errors"))])
         if "\0" in q:
             raise Invalid([FieldError("/query/q", N_("is not valid"))])
 
@@ -148,7 +153,7 @@ def _window(asked: _Asked) -> Response:
     # Only a place that names its attempt crosses from one into another.
     crosses = asked.attempt is None and "." in (asked.after or asked.before or "")
     only = None if crosses else own
-    if asked.q:
+    if asked.q or asked.errors:
         return _matches(asked, own, after)
     if asked.first_error:
         found = logs.find_first_error(asked.run.id, own, asked.index)
@@ -165,7 +170,8 @@ def _window(asked: _Asked) -> Response:
 
 
 def _matches(asked: _Asked, attempt: int, after: Place | None) -> Response:
-    hits = logs.search(asked.run.id, asked.q, attempt, asked.index)
+    run_id, index = asked.run.id, asked.index
+    hits = logs.search(run_id, asked.q, attempt, index) if asked.q else logs.find_errors(run_id, attempt, index)
     following = [number for number in hits.lines if after is None or number > after.line]
     lines = logs.read_lines(asked.run.id, attempt, asked.index, following[: asked.limit])
     facts = logs.read_facts(asked.run.id, attempt, asked.index)

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +19,9 @@ from app.services import metrics
 from app.services.metrics import TooManySeries
 
 router = new_router("metrics")
+
+Keys = Annotated[str, Field(max_length=20_000)]
+_KEYS = "Names, separated by commas or in several such parameters; all without it. Alone, one may have commas itself."
 
 _BODY = {
     "requestBody": {
@@ -46,13 +50,13 @@ def add_metrics(request: Request, run: RunDep, session: SessionDep) -> Response:
 def read_metrics(
     run: RunDep,
     session: ReadSessionDep,
-    keys: Annotated[str, Query(max_length=20_000, description="Names, separated by commas; all without it.")] = "",
+    keys: Annotated[list[Keys] | None, Query(max_length=200, description=_KEYS)] = None,
     x: Annotated[Literal["step", "time"], Query(description="What the buckets are equal parts of.")] = "step",
     buckets: Annotated[int, Query(ge=1, le=1500, description="How many places a series has at most.")] = 1500,
     after_step: Annotated[int | None, Query(ge=-LARGEST_STEP, le=LARGEST_STEP)] = None,
 ) -> Response:
     """Read series. One with more points than `buckets` is reduced to the last, least and greatest of each part."""
-    wanted = set(keys.split(",")) if keys else None
+    wanted = {name for one in keys for name in (one, *one.split(","))} if keys and any(keys) else None
     series = [one for one in repository.list_series(session, run.id) if wanted is None or one.name in wanted]
     rows, dense = repository.read_points(
         session, [one.id for one in series], x=x, buckets=buckets, after_step=after_step

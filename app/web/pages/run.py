@@ -14,14 +14,14 @@ from app.errors import N_
 from app.repositories import metrics, outputs, pools
 from app.repositories import runs as repository
 from app.services import logs, runs
-from app.web import chart_view, formats, log_view, run_frame, run_tables, run_view
+from app.web import chart_view, formats, log_view, metrics_view, run_frame, run_tables, run_view
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.log_view import Asked
 from app.web.run_phases import View
 from app.web.run_view import RunPage
 from app.web.templating import Shell, render
 
-_EVENTS = 200
+_EVENTS = 10
 _OUTPUTS = 500
 
 router = APIRouter(include_in_schema=False)
@@ -37,8 +37,9 @@ def short_link(request: Request, run: str) -> Response:
 
 @router.get("/projects/{project}/runs/{run}")
 def page(request: Request, project: str, run: str, attempt: str = "", line: str = "", q: str = "") -> Response:
-    """The whole page. `attempt`, `line` and `q` choose what of the log is shown first."""
-    asked = Asked(_number(attempt), _number(line), q[:200])
+    """The overview. An address with `attempt`, `line` or `q` is of the log, which has a page of its own."""
+    if attempt or line or q:
+        return see_other(f"{request.url.path}/logs?{request.url.query}")
     with visit(request) as visitor:
         loaded = _load(visitor, project, run)
         facts = pools.find_facts(visitor.session, loaded.row.pool)
@@ -46,9 +47,10 @@ def page(request: Request, project: str, run: str, attempt: str = "", line: str 
         more = _load_more(visitor, loaded.row)
     made = _build(loaded, facts)
     _add_more(made, loaded, more)
-    chart_view.add(made, series)
     view = loaded.view
-    made.log = log_view.build(loaded.row, made.url, asked, view.language, view.zone, is_live=made.is_live)
+    chart_view.add(view, made, series, metrics_view.read_pins(request.cookies.get(metrics_view.PINS_COOKIE, "")))
+    made.chart_start = (loaded.row.started_at or loaded.row.created_at).timestamp()
+    made.log = log_view.build(loaded.row, f"{made.url}/logs", Asked(), view.language, view.zone, is_live=made.is_live)
     return render("runs/detail.html", loaded.shell, made)
 
 
@@ -129,7 +131,7 @@ def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
 
 def _load_more(visitor: Visitor, row: Any) -> tuple[list[Any], list[Any]]:
     found = outputs.list_outputs(visitor.session, row.id, limit=_OUTPUTS)
-    return found, repository.list_events(visitor.session, row.id, limit=_EVENTS)
+    return found, repository.list_newest_events(visitor.session, row.id, limit=_EVENTS)
 
 
 def _add_more(made: RunPage, loaded: _Loaded, more: tuple[list[Any], list[Any]]) -> None:
@@ -145,7 +147,3 @@ def _add_more(made: RunPage, loaded: _Loaded, more: tuple[list[Any], list[Any]])
         note = N_("What the program writes to $BERTH_OUTPUT appears here when its attempt ends.")
     made.outputs_note = view.say(note)
     made.events = run_tables.build_events(view, events)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0

@@ -1,8 +1,5 @@
-// The page of one run: its log and its charts. Lines are drawn as app/web/loglines.py draws them.
+// A log: on a page of its own, and its end on the run's first page. Lines are drawn as app/web/loglines.py draws them.
 import { $, $$, actions, toast } from "./app.js";
-import { draw as drawChart, number, show, sizes, slider, smooth, table } from "./charts.js";
-
-export { smooth };
 
 const BLOCK = 500, HEIGHT = 19, LONGEST = 16384, SEGMENT = 400000, KEPT = 3;
 const escapes = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
@@ -76,6 +73,7 @@ if (card && view) {
   let segment = Math.max(0, Math.floor((total - 1) / SEGMENT)) * SEGMENT;
   const loaded = new Map();
   let pending = new Set(), found = null, at = -1, errors = null;
+  const isPage = says.whole === "true"; // the address is this log's own
 
   const two = (n) => String(n).padStart(2, "0"), three = (n) => String(n).padStart(3, "0");
   const clock = (ms) => {
@@ -197,9 +195,18 @@ if (card && view) {
   const point = (from, to) => {
     current = [Math.min(from, to), Math.max(from, to)];
     const hash = current[0] === current[1] ? `#L${from}` : `#L${current[0]}-L${current[1]}`;
-    history.replaceState(null, "", `${location.pathname}?attempt=${attempt}&line=${current[0]}${hash}`);
     paintCurrent();
+    return tellAddress(hash);
   };
+  // What is looked for and which lines are marked: a link to just this.
+  function tellAddress(hash = location.hash) {
+    const query = new URLSearchParams({ attempt });
+    if (needle) query.set("q", field.value);
+    if (current) query.set("line", current[0]);
+    const path = `${says.page}?${query}${current ? hash : ""}`;
+    if (isPage) history.replaceState(null, "", path);
+    return location.origin + path;
+  }
   addEventListener("hashchange", () => { const lines = readHash(); if (lines) { goTo(lines[0]).then(() => { current = lines; paintCurrent(); }); } });
   view.addEventListener("click", async (event) => {
     const line = event.target.closest(".l");
@@ -207,8 +214,8 @@ if (card && view) {
     const edge = parseFloat(getComputedStyle(line).paddingLeft);
     if (event.clientX - line.getBoundingClientRect().left > edge) return;
     const n = Number(line.dataset.n);
-    point(event.shiftKey && current ? current[0] : n, n);
-    try { await navigator.clipboard?.writeText(location.href); toast($("#toast-copied")); } catch { /* the address bar has it */ }
+    const link = point(event.shiftKey && current ? current[0] : n, n);
+    try { await navigator.clipboard?.writeText(link); toast($("#toast-copied")); } catch { /* the address bar has it */ }
   });
 
   // Following: a stream while the page is looked at; the place in it is the number of the last line.
@@ -231,6 +238,7 @@ if (card && view) {
     $("#log-empty")?.remove();
     view.classList.remove("small");
     for (const line of lines) {
+      if (errors && kindOf(line) === " e") errors.lines.push(line.n);
       if (line.n !== total + 1) { reopen(); break; }
       const k = Math.floor((line.n - 1) / BLOCK);
       let pre = block(k);
@@ -245,8 +253,8 @@ if (card && view) {
       if (loaded.has(k)) pre.insertAdjacentHTML("beforeend", draw(line, Number(pre.lastElementChild?.dataset.ms) || 0));
       else size(pre, k);
     }
-    errors = null;
     tell("on");
+    paintMap();
     if (follow) { toEnd(); shed(); }
     else {
       unseen += lines.length;
@@ -284,41 +292,62 @@ if (card && view) {
 
   // Search and errors: the server looks through the whole log, the page walks through what it found.
   const walk = (list, where, by) => (list.length ? (where + by + list.length) % list.length : -1);
-  async function search(text) {
+  const look = async (query) => { const { lines, is_capped, is_partial } = (await fetchJson({ ...query, limit: 1 })).matches; return { lines, more: is_capped || is_partial ? "+" : "" }; };
+  const tellHits = (list, place) => {
+    const number = list.lines.length;
+    hits.textContent = number ? fill(says.hits, { at: counted(place + 1), number: counted(number) + list.more }) : says.nohits;
+  };
+  async function search(text, goes = true) {
     needle = text ? new RegExp(`(${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "i") : null;
     at = -1;
     found = null;
     hits.textContent = "";
-    if (text) {
-      const body = await fetchJson({ q: text, limit: 1 });
-      found = body.matches.lines;
-    }
+    if (text) found = await look({ q: text });
     await Promise.all([...loaded.keys()].map((k) => load(k, true)));
-    if (text) jump(found, 1);
+    paintMap();
+    if (goes) tellAddress();
+    if (text && goes) jump(1);
+    else if (text) { at = found.lines.findIndex((n) => n >= current[0]); tellHits(found, Math.max(0, at)); }
   }
-  async function jump(list, by) {
-    at = walk(list, at, by);
-    hits.textContent = list.length ? fill(says.hits, { at: counted(at + 1), number: counted(list.length) }) : says.nohits;
-    if (at >= 0) await goTo(list[at]);
+  async function jump(by) {
+    at = walk(found.lines, at, by);
+    tellHits(found, at);
+    if (at >= 0) await goTo(found.lines[at]);
   }
   $("#log-search")?.addEventListener("submit", (event) => {
+    if (!isPage) return;
     event.preventDefault();
-    if (found && needle && field.value === field.dataset.last) { jump(found, 1); return; }
+    if (found && needle && field.value === field.dataset.last) { jump(1); return; }
     field.dataset.last = field.value;
     search(field.value).catch(() => { hits.textContent = says.nohits; });
   });
   field?.addEventListener("input", () => { if (!field.value && needle) { search(""); } });
+  const findErrors = async () => { errors ??= await look({ errors: true }); };
   async function nextError(by) {
-    if (!errors) {
-      const lists = await Promise.all(["error", "traceback", "exception"].map((q) => fetchJson({ q, limit: 1 })));
-      errors = [...new Set(lists.flatMap((body) => body.matches.lines))].sort((a, b) => a - b);
-    }
-    if (!errors.length) { hits.textContent = says.nohits; return; }
+    await findErrors();
+    const { lines } = errors;
+    if (!lines.length) { hits.textContent = says.nohits; return; }
     const from = current ? current[0] : by > 0 ? 0 : total + 1;
-    const next = by > 0 ? errors.find((n) => n > from) ?? errors[0] : errors.findLast((n) => n < from) ?? errors.at(-1);
-    hits.textContent = fill(says.hits, { at: counted(errors.indexOf(next) + 1), number: counted(errors.length) });
+    const next = by > 0 ? lines.find((n) => n > from) ?? lines[0] : lines.findLast((n) => n < from) ?? lines.at(-1);
+    tellHits(errors, lines.indexOf(next));
     await goTo(next);
   }
+  // The map beside the scroll bar: errors and hits where they are in the whole log. For a pointer; keys have e and n.
+  const map = $("#log-map"), ROWS = 400;
+  const strokes = (list) => [...new Set((list ?? []).map((n) => Math.min(ROWS - 1, Math.floor(((n - 1) / total) * ROWS))))]
+    .map((row) => `M0 ${row}h12v2h-12z`).join("");
+  function paintMap() {
+    if (!map) return;
+    const shown = [errors?.lines, needle ? found?.lines : null];
+    $$("path", map).forEach((path, i) => path.setAttribute("d", strokes(shown[i])));
+    map.toggleAttribute("hidden", !shown.some((list) => list?.length));
+  }
+  map?.addEventListener("click", (event) => {
+    const box = map.getBoundingClientRect(), asked = ((event.clientY - box.top) / box.height) * total;
+    const marks = [...(errors?.lines ?? []), ...(needle && found ? found.lines : [])];
+    const near = marks.reduce((best, n) => (Math.abs(n - asked) < Math.abs(best - asked) ? n : best), marks[0]);
+    goTo(Math.abs(near - asked) <= total * 0.03 ? near : Math.round(asked));
+  });
   const press = (does, on) => $(`[data-does=${does}]`, card)?.setAttribute("aria-pressed", String(on));
   Object.assign(actions, {
     follow: () => { if (isLive && follow && document.activeElement === followButton) setFollow(false); else { setFollow(true); toEnd(); } below.hidden = true; unseen = 0; },
@@ -344,89 +373,18 @@ if (card && view) {
     },
     error: () => nextError(1),
     "error-back": () => nextError(-1),
-    hit: () => { if (found) jump(found, 1); },
-    "hit-back": () => { if (found) jump(found, -1); },
+    hit: () => { if (found) jump(1); },
+    "hit-back": () => { if (found) jump(-1); },
   });
   document.addEventListener("berth:escape", () => { if (card.classList.contains("full")) actions.full(); });
 
-  const asked = readHash() ?? (Number(new URLSearchParams(location.search).get("line")) ? [Number(new URLSearchParams(location.search).get("line"))] : null);
+  const line = isPage && Number(new URLSearchParams(location.search).get("line"));
+  const asked = readHash() ?? (line ? [line, line] : null);
   if (field?.value) { $$("pre[data-k]", view).forEach((pre) => pre.remove()); }
   build();
-  if (asked) goTo(asked[0]).then(() => { current = readHash(); paintCurrent(); });
+  if (asked) goTo(asked[0]).then(() => { current = asked; paintCurrent(); });
   else toEnd();
-  if (field?.value) { field.dataset.last = field.value; search(field.value).catch(() => {}); }
+  if (field?.value && isPage) { current = asked; field.dataset.last = field.value; search(field.value, !asked).catch(() => {}); }
   open();
-}
-
-// ---- charts --------------------------------------------------------------------------------------------------
-const charts = $("#charts");
-if (charts && window.uPlot) {
-  const kept = JSON.parse(localStorage.getItem("berth-charts") ?? "{}");
-  const set = { smoothing: kept.smoothing ?? 0.6, axis: kept.axis ?? "step" };
-  const series = new Map(), plots = [];
-  const linesOf = (el) => JSON.parse(el.dataset.names).map((name) => series.get(name)).filter(Boolean);
-  function build(el) {
-    const lines = linesOf(el);
-    if (!lines.length) return;
-    drawChart(el, lines, lines.map((one, i) => ({ colour: (i % 6) + 1 })), set);
-    plots.push(el);
-  }
-  const redraw = (all = false) => {
-    for (const el of plots.splice(0)) {
-      const lines = linesOf(el);
-      if (!all && el.plot.data.length === 1 + 2 * lines.length) { el.plot.setData(table(lines, set)); plots.push(el); continue; }
-      el.plot.destroy();
-      build(el);
-    }
-  };
-  // Nothing off the screen is built.
-  const watcher = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting && !entry.target.plot) { build(entry.target); if (entry.target.plot) watcher.unobserve(entry.target); }
-  }, { rootMargin: "200px" });
-  async function refresh() {
-    const answer = await fetch(`${charts.dataset.url}?buckets=1500&x=${set.axis}`, { headers: { Accept: "application/json" } });
-    if (!answer.ok) return;
-    for (const one of (await answer.json()).series) {
-      series.set(one.name, one);
-      const last = charts.querySelector(`[data-last="${CSS.escape(one.name)}"]`);
-      const value = number(one.last.at(-1));
-      if (last && one.last.length) last.textContent = value === null ? String(one.last.at(-1)) : show(value);
-    }
-    redraw();
-    for (const el of $$(".chart", charts)) if (!el.plot) watcher.observe(el);
-  }
-  const keep = () => localStorage.setItem("berth-charts", JSON.stringify(set));
-  const setSmoothing = (value) => {
-    set.smoothing = Math.min(0.99, Math.max(0, Number(value)));
-    slider.value = set.smoothing;
-    slider.nextElementSibling.value = set.smoothing.toFixed(2);
-    keep();
-    redraw();
-  };
-  slider.addEventListener("input", () => setSmoothing(slider.value));
-  actions.smoother = () => setSmoothing(set.smoothing + 0.05);
-  actions.rougher = () => setSmoothing(set.smoothing - 0.05);
-  const axes = $$("[data-axis]");
-  const showAxis = () => axes.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.axis === set.axis)));
-  for (const button of axes) button.addEventListener("click", async () => { set.axis = button.dataset.axis; showAxis(); keep(); await refresh(); redraw(true); });
-  document.addEventListener("berth:theme", () => redraw(true));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(true));
-  new ResizeObserver(() => sizes(plots)).observe(charts);
-  setSmoothing(set.smoothing);
-  showAxis();
-  refresh();
-  let left = 3; // a few more looks after the end, for points that arrive late
-  const isRunning = () => Boolean($("#live[hx-get]"));
-  setInterval(() => { if (!document.hidden && charts.dataset.live === "true" && (isRunning() || left-- > 0)) refresh(); }, 5000);
-} else if ($("#no-metrics")) {
-  // The first number turns the hint into charts: with the page, which is drawn on the server.
-  const hint = $("#no-metrics");
-  const timer = setInterval(async () => {
-    if (document.hidden || !$("#live[hx-get]")) return;
-    const answer = await fetch(`${hint.dataset.url}?buckets=1`, { headers: { Accept: "application/json" } });
-    if (!answer.ok || !(await answer.json()).series.length) return;
-    clearInterval(timer);
-    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-    if (page.querySelector("#charts") && !document.activeElement?.closest("form,dialog,#log")) location.reload();
-  }, 5000);
+  if (map) setTimeout(() => findErrors().then(paintMap).catch(() => {}), 300);
 }

@@ -1,0 +1,200 @@
+// The charts of one run: the first few on its overview, all of them on the page of its metrics. Only those that are
+// looked at are fetched and drawn. On the metrics' own page what the reader sets is kept in the address.
+import { $, $$, actions } from "./app.js";
+import { draw, number, show, sizes, slider, table } from "./charts.js";
+
+const MOST = 8; // plots at once, unless more of them are on the screen
+const EVERY = 5000, IDLE = 6; // after so many looks that found nothing new, one of them in six
+let charts = $("#charts");
+
+if (charts && window.uPlot) {
+  const asked = new URLSearchParams(location.search), isPage = "whole" in charts.dataset;
+  const kept = JSON.parse(localStorage.getItem("berth-charts") ?? "{}");
+  const given = (name, parameter, standard) => (isPage && asked.get(parameter)) || (kept[name] ?? standard);
+  const set = { smoothing: Number(given("smoothing", "smooth", 0.6)), axis: given("axis", "x", "step"), log: isPage && asked.get("log") === "1", start: Number(charts.dataset.start) };
+  if (!["step", "time", "relative"].includes(set.axis)) set.axis = "step";
+  const series = new Map(), plots = new Set(), seen = new Set();
+  const namesOf = (el) => JSON.parse(el.dataset.names);
+  const linesOf = (el) => namesOf(el).map((name) => series.get(name)).filter(Boolean);
+
+  async function load(names) {
+    if (!names.length) return false;
+    const query = new URLSearchParams({ buckets: isPage ? 500 : 1500, x: set.axis === "step" ? "step" : "time" });
+    for (const name of names) query.append("keys", name);
+    const answer = await fetch(`${charts.dataset.url}?${query}`, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return false;
+    let isNew = false;
+    for (const one of (await answer.json()).series) {
+      isNew ||= one.points !== series.get(one.name)?.points;
+      series.set(one.name, one);
+      const last = charts.querySelector(`[data-last="${CSS.escape(one.name)}"]`), value = number(one.last.at(-1));
+      if (last && one.last.length) last.textContent = value === null ? String(one.last.at(-1)) : show(value);
+    }
+    return isNew;
+  }
+  function build(el) {
+    const lines = linesOf(el);
+    if (!lines.length || el.plot || el.hidden) return;
+    draw(el, lines, lines.map((one, i) => ({ colour: (i % 6) + 1 })), set);
+    plots.add(el);
+  }
+  function forget(el) {
+    el.plot?.destroy();
+    el.plot = null;
+    el.textContent = "";
+    el.classList.add("wait");
+    plots.delete(el);
+  }
+  // Nothing off the screen is built. What came into sight together is asked for together.
+  let soon = 0;
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) { if (entry.isIntersecting) seen.add(entry.target); else seen.delete(entry.target); }
+    soon ||= requestAnimationFrame(() => { soon = 0; fillIn().catch(() => {}); });
+  }, { rootMargin: "60px" });
+  async function fillIn() {
+    const wanted = [...seen].filter((el) => !el.plot);
+    await load([...new Set(wanted.flatMap(namesOf))].filter((name) => !series.has(name)));
+    for (const el of seen) build(el);
+    for (const el of plots) if (plots.size > MOST && !seen.has(el)) forget(el);
+  }
+  const rebuild = () => { for (const el of [...plots]) { forget(el); build(el); } };
+  const refresh = () => {
+    for (const el of [...plots]) {
+      const lines = linesOf(el);
+      if (el.plot.data.length === 1 + 2 * lines.length) el.plot.setData(table(lines, set));
+      else { forget(el); build(el); }
+    }
+    for (const box of $$(".points", charts)) box.fill();
+  };
+
+  const query = () => {
+    const made = new URLSearchParams(location.search);
+    made.set("smooth", set.smoothing.toFixed(2));
+    made.set("x", set.axis);
+    if (set.log) made.set("log", "1"); else made.delete("log");
+    return made;
+  };
+  // The address, and what leads from here to other parts of the page.
+  function keep() {
+    localStorage.setItem("berth-charts", JSON.stringify({ smoothing: set.smoothing, axis: set.axis }));
+    if (!isPage) return;
+    const made = query();
+    history.replaceState(null, "", `${location.pathname}?${made}`);
+    $("#pins input[name=back]").value = made;
+    for (const name of ["smooth", "x", "log"]) {
+      const form = $("#metrics-filter"), field = $(`[name=${name}]`, form) ?? form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name }));
+      field.value = made.get(name) ?? "";
+    }
+    keepLinks();
+  }
+  function keepLinks() {
+    for (const link of $$("a[data-keep]")) {
+      const url = new URL(link.href);
+      for (const [name, value] of query()) if (["smooth", "x", "log"].includes(name)) url.searchParams.set(name, value);
+      if (!set.log) url.searchParams.delete("log");
+      link.href = url;
+    }
+  }
+  const showSmoothing = () => { slider.value = set.smoothing; slider.nextElementSibling.value = set.smoothing.toFixed(2); };
+  const setSmoothing = (value) => {
+    set.smoothing = Math.min(0.99, Math.max(0, Number(value) || 0));
+    showSmoothing();
+    keep();
+    refresh();
+  };
+  slider.addEventListener("input", () => setSmoothing(slider.value));
+  actions.smoother = () => setSmoothing(set.smoothing + 0.05);
+  actions.rougher = () => setSmoothing(set.smoothing - 0.05);
+  const press = (button, on) => button.setAttribute("aria-pressed", String(on));
+  const axes = $$("[data-axis]"), showAxis = () => axes.forEach((button) => press(button, button.dataset.axis === set.axis));
+  for (const button of axes) {
+    button.addEventListener("click", async () => {
+      set.axis = button.dataset.axis;
+      showAxis();
+      keep();
+      series.clear();
+      await load([...plots].flatMap(namesOf));
+      rebuild();
+    });
+  }
+  $("#log-scale").addEventListener("click", (event) => {
+    set.log = !set.log;
+    press(event.currentTarget, set.log);
+    keep();
+    rebuild();
+  });
+  document.addEventListener("berth:theme", rebuild);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
+
+  // A chart's points as a table in its place.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-table]");
+    if (!button) return;
+    const card = button.closest(".card"), el = $(".chart", card), box = $(".points", card);
+    press(button, !box);
+    el.hidden = !box;
+    if (box) { box.remove(); build(el); return; }
+    forget(el);
+    await load(namesOf(el).filter((name) => !series.has(name)));
+    card.append(pointsOf(el));
+  });
+  function pointsOf(el) {
+    const box = document.createElement("div"), says = charts.dataset, name = namesOf(el)[0];
+    box.className = "scroll points";
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", name);
+    box.fill = () => {
+      const one = series.get(name), made = document.createElement("table");
+      if (!one) return;
+      made.className = "tbl dense";
+      const line = (cells, tag) => {
+        const row = document.createElement("tr");
+        for (const cell of cells) { const td = document.createElement(tag); td.className = "num"; td.textContent = cell; if (tag === "th") td.scope = "col"; row.append(td); }
+        return row;
+      };
+      made.append(document.createElement("thead"), document.createElement("tbody"));
+      made.tHead.append(line([says.saysStep, says.saysTime, says.saysValue], "th"));
+      made.tBodies[0].append(...one.step.map((step, i) => line([step.toLocaleString("en-US"), new Date(one.at_ms[i]).toLocaleTimeString(), number(one.last[i]) === null ? one.last[i] : show(one.last[i])], "td")));
+      box.replaceChildren(made);
+    };
+    box.fill();
+    return box;
+  }
+
+  // Also what a filter or "load more" brought.
+  const observer = new ResizeObserver(() => sizes([...plots]));
+  function watch() {
+    charts = $("#charts") ?? charts;
+    for (const el of [...plots, ...seen]) if (!el.isConnected) { forget(el); seen.delete(el); watcher.unobserve(el); }
+    for (const el of $$(".chart", charts)) if (!el.isWatched) { el.isWatched = true; watcher.observe(el); }
+    observer.disconnect();
+    observer.observe(charts);
+  }
+  document.addEventListener("htmx:afterSettle", () => { if (!isPage) return; watch(); keepLinks(); });
+  showSmoothing();
+  showAxis();
+  watch();
+
+  let looks = 0, idle = 0;
+  const isOver = () => !isPage && !$("#live[hx-get]");
+  setInterval(async () => {
+    looks++;
+    if (document.hidden || charts.dataset.live !== "true" || ((isOver() || idle > IDLE) && looks % 6)) return;
+    if (isOver() && idle > IDLE) return;
+    const isNew = await load([...plots, ...$$(".points", charts).map((box) => $(".chart", box.parentElement))].flatMap(namesOf));
+    idle = isNew ? 0 : idle + 1;
+    if (isNew) refresh();
+  }, EVERY);
+} else if ($("#no-metrics")) {
+  // The first number turns the hint into charts: with the page, which is drawn on the server.
+  const hint = $("#no-metrics");
+  const timer = setInterval(async () => {
+    if (document.hidden || hint.dataset.live !== "true" || ($("#live") && !$("#live[hx-get]"))) return;
+    const answer = await fetch(`${hint.dataset.url}?buckets=1`, { headers: { Accept: "application/json" } });
+    if (!answer.ok || !(await answer.json()).series.length) return;
+    clearInterval(timer);
+    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    if (page.querySelector("#charts") && !document.activeElement?.closest("form,dialog,#log")) location.reload();
+  }, EVERY);
+}
