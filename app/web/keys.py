@@ -40,6 +40,7 @@ CHARTS = [
 ]
 RUN = [
     Key("o", "tab-overview", N_("Overview")),
+    Key("y", "tab-system", N_("System")),
     Key("a", "tab-outputs", N_("Outputs")),
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),

@@ -45,6 +45,7 @@ HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)
 # After the run's own address.
 RUN = (
     Tab("overview", N_("Overview"), ""),
+    Tab("system", N_("System"), "/system"),
     Tab("outputs", N_("Outputs"), "/outputs"),
 )
 SETTINGS = (
