@@ -67,7 +67,7 @@ def read_report(session: Session, row: RunRow, attempt: int | None, replica: int
         raise NotFound
     stored = usage.find_usage(session, row.id, chosen, replica)
     slices = unpack(stored.slices) if stored else []
-    state = _state(row, found, slices)
+    state = _state(found, slices)
     asked = Asked(row.cpu_millis, row.memory_bytes, row.gpus)
     summary = summarise(slices, asked)
     reason = None
@@ -78,7 +78,7 @@ def read_report(session: Session, row: RunRow, attempt: int | None, replica: int
     return Report(chosen, replica, state, asked, shown, len(shown) == len(slices), summary, reason)
 
 
-def _state(row: RunRow, attempt: dict[str, object] | None, slices: list[Slice]) -> Measured:
+def _state(attempt: dict[str, object] | None, slices: list[Slice]) -> Measured:
     is_over = attempt is not None and attempt["state"] in TERMINAL
     if sum(one.span_ms for one in slices) >= LEAST_MS:
         return Measured.ENDED if is_over else Measured.LIVE

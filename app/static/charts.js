@@ -42,7 +42,7 @@ export function table(lines, set) {
   return data;
 }
 // `lines` are series; `looks` says of each its colour (1 to 6), its dash where it has one, and whether it is `plain`:
-// never dotted. With `set.zero` the scale begins there.
+// never dotted. With `set.zero` the scale begins there; `set.times` writes the axis of times.
 export function draw(el, lines, looks, set) {
   const axis = { stroke: token("--faint"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif", gap: 4 };
   const options = [{}];
@@ -61,7 +61,7 @@ export function draw(el, lines, looks, set) {
     width: el.clientWidth - 10, height: el.clientHeight - 8, series: options, padding: [8, 8, 0, 0], legend: { show: false },
     cursor: { sync: { key: "run" }, points: { size: 6 }, drag: { x: true, y: false } },
     scales: { x: { time: isTime }, ...(set.zero ? { y: { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } } : {}) },
-    axes: [{ ...axis, size: 24, space: 70, ...(isTime ? {} : { values: (u, v) => v.map(short) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map(short) }],
+    axes: [{ ...axis, size: 24, space: 70, ...(isTime ? set.times ? { values: set.times } : {} : { values: (u, v) => v.map(short) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map(short) }],
     hooks: { setCursor: [(u) => {
       const i = u.cursor.idx;
       tip.hidden = i === null || i === undefined;

@@ -2,7 +2,12 @@
 import { $, $$ } from "./app.js";
 import { draw, sizes, table } from "./charts.js";
 
-const MIB = 1048576, SET = { axis: "time", smoothing: 0, zero: true };
+const two = (n) => String(n).padStart(2, "0");
+const times = (u, values) => values.map((value) => {
+  const at = new Date(value * 1000), clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return u.scales.x.max - u.scales.x.min < 300 ? `${clock}:${two(at.getSeconds())}` : clock;
+});
+const MIB = 1048576, SET = { axis: "time", smoothing: 0, zero: true, times };
 let body = null;
 const scaled = (values, by) => values.map((value) => (value === null ? null : value / by));
 const line = (values, by = 1) => ({ step: body.at_ms, at_ms: body.at_ms, last: scaled(values, by) });

@@ -70,7 +70,7 @@ class SystemPage:
     data_url: str
     is_live: bool
     attempts: list[AttemptLink]
-    sentences: list[str] = field(default_factory=list)
+    lead: str = ""
     facts: list[Fact] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -116,7 +116,7 @@ def build(view: View, report: Report, run_url: str, public_id: str, attempts: Se
     made.has_gpu = bool(summary.gpus)
     if report.gpu_reason is not None:
         made.gpu_note = view.say(GPU_REASONS[report.gpu_reason])
-    made.sentences = _sentences(view, report, summary)
+    made.lead = ("" if view.language == "zh_CN" else " ").join(_sentences(view, report, summary))
     made.facts = _facts(view, report, summary)
     made.charts = _charts(view, report, summary)
     begin = report.slices[0].end_ms - report.slices[0].span_ms
@@ -241,8 +241,8 @@ def _row(view: View, one: Slice, begin: int) -> Row:
 
 
 def _cores(millis: int) -> str:
-    """Thousandths of a core in at most three figures: "0.4", "3.96", "16"."""
-    return f"{millis / 1000:.3g}" if millis >= 100 else f"{millis / 1000:.2f}".rstrip("0").rstrip(".")
+    """Thousandths of a core as cores: "0.4", "3.96", "16", "31.5"."""
+    return f"{millis / 1000:.{2 if millis < 9_995 else 1}f}".rstrip("0").rstrip(".")
 
 
 def _percent(part: int) -> str:

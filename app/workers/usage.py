@@ -30,12 +30,6 @@ class HasUsage(Protocol):
     def read_usage(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece: ...
 
 
-class HasUsageOf(Protocol):
-    """As much as is needed for one attempt."""
-
-    def read_usage(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece: ...
-
-
 def ship_usage(cluster: HasUsage) -> bool:
     """One look at each file that may have grown. False: there is no hurry to look again."""
     with unit_of_work() as session:
@@ -50,16 +44,16 @@ def ship_usage(cluster: HasUsage) -> bool:
     return False
 
 
-def ship_rest(cluster: HasUsageOf, run_id: uuid.UUID, attempt: int) -> None:
+def ship_rest(cluster: HasUsage, run_id: uuid.UUID, attempt: int) -> None:
     """All that an attempt that has ended left. Raises ClusterUnavailable."""
     for _ in range(_MOST_READS):
         with unit_of_work() as session:
             sources = usage.list_sources_of(session, run_id, attempt)
-        if not any([_ship(cluster, source) for source in sources]):
+        if sum(_ship(cluster, source) for source in sources) == 0:
             return
 
 
-def _ship(cluster: HasUsageOf, source: UsageSource) -> bool:
+def _ship(cluster: HasUsage, source: UsageSource) -> bool:
     """Whether there was anything to read."""
     piece = cluster.read_usage(source.public_id, source.attempt, source.replica, source.offset, READ_BYTES)
     if not piece.data:

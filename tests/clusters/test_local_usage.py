@@ -129,7 +129,7 @@ def test_a_meter_of_gpus_is_asked_beside_the_program(
         'case "$1" in\n'
         "  --query-gpu=*) echo 'GPU-1f2e3d4c-5b6a-7988-a0b1-c2d3e4f50617, 87';;\n"
         "  *) for pid in $(ls /proc | grep '^[0-9]*$'); do\n"
-        "       echo \"GPU-1f2e3d4c-5b6a-7988-a0b1-c2d3e4f50617, $pid, 512\"; done;;\n"
+        '       echo "GPU-1f2e3d4c-5b6a-7988-a0b1-c2d3e4f50617, $pid, 512"; done;;\n'
         "esac\n"
     )
     played.chmod(0o755)

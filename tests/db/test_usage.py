@@ -63,7 +63,9 @@ def stored(run: Run, attempt: int = 1) -> list[Slice]:
 def forget_when(run: Run) -> None:
     """As if the row had been written long ago, so that the next look reads again."""
     with unit_of_work() as session:
-        session.execute(text("update usage set updated_at = now() - interval '1 hour' where run_id = :id"), {"id": run.id})
+        session.execute(
+            text("update usage set updated_at = now() - interval '1 hour' where run_id = :id"), {"id": run.id}
+        )
 
 
 def test_each_line_counts_once_with_two_readers_and_outages(run: Run, meter: FakeMeter) -> None:

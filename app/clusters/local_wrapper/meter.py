@@ -29,7 +29,9 @@ class Meter:
     `cpu_before`: seconds of processor time that its control group used before the program.
     """
 
-    def __init__(self, path: str, started_at: float, cpu_before: float, gpu_program: str, folders: Sequence[str]) -> None:
+    def __init__(
+        self, path: str, started_at: float, cpu_before: float, gpu_program: str, folders: Sequence[str]
+    ) -> None:
         started = time.monotonic()
         self.gpus = Gpus(gpu_program)
         self.due = started + _SHORTEST
