@@ -90,6 +90,7 @@ class _Watch:
         self.kill_at: float | None = None
         self.ends_at = None if bounds.seconds is None else time.monotonic() + bounds.seconds
         self.cpu_ticks = 0
+        self._seen: list[int] = []
         self._interval = _FIRST_TICK
         self._measure_at = time.monotonic() + _FIRST_TICK
 
@@ -98,8 +99,8 @@ class _Watch:
         tick = self._interval
         if self.asked and not self.is_told and not self.killed:
             tick = 0.05
-        times = (self.kill_at, self.ends_at, self.meter.due if self.meter else None)
-        points = [point for point in times if point is not None]
+        due = self.meter.due if self.meter is not None and self.bounds.memory_bytes is None else None
+        points = [point for point in (self.kill_at, self.ends_at, due) if point is not None]
         return max(0.0, min([tick, *(point - time.monotonic() for point in points)]))
 
     def look(self) -> None:
@@ -117,14 +118,14 @@ class _Watch:
             self.kill_at = min(self.kill_at, now + grace)
         if self.asked and not self.is_told and self.kill_at is not None and now < self.kill_at:
             self.is_told = self.child.signal(signal.SIGTERM)  # nobody hears it while the sandbox is being made
-        if now >= self._measure_at:
+        is_fresh = now >= self._measure_at
+        if is_fresh:
             longest = _TICK if self.bounds.memory_bytes is None else _WATCHDOG_TICK
             self._interval = min(longest, 2 * self._interval)
             self._measure_at = now + self._interval
             self._measure()
-        if self.meter is not None and now >= self.meter.due:
-            if self.bounds.memory_bytes is not None:
-                self._measure()
+        # What the watchdog has just looked through serves both.
+        if self.meter is not None and now >= self.meter.due and (is_fresh or self.bounds.memory_bytes is None):
             self.meter.look(now, self.cpu_seconds(), self._pids)
         if self.kill_at is not None and now >= self.kill_at and not self.killed:
             self.killed = True
@@ -145,7 +146,7 @@ class _Watch:
     def _pids(self) -> list[int]:
         if self.child.group is not None:
             return self.child.group.members()
-        return [stat.process.pid for stat in self._members()]
+        return self._seen
 
     def _members(self) -> list[processes.Stat]:
         helper = self.meter.gpus.helper if self.meter else 0
@@ -162,8 +163,9 @@ class _Watch:
                 self._see_memory(self.child.group.resident_bytes())
             return
         members = self._members()
+        self._seen = [stat.process.pid for stat in members]
         self.cpu_ticks = max(self.cpu_ticks, sum(stat.ticks for stat in members))
-        used = processes.resident_bytes(stat.process.pid for stat in members)
+        used = processes.resident_bytes(self._seen)
         self._see_memory(used)
         if used > self.bounds.memory_bytes and not self.killed:
             self.asked, self.killed = "oom_killed", True
