@@ -58,7 +58,7 @@ export function draw(el, lines, looks, set) {
   tip.hidden = true;
   const isTime = set.axis === "time";
   el.plot = new window.uPlot({
-    width: el.clientWidth - 10, height: el.clientHeight - 8, series: options, padding: [8, 8, 0, 0], legend: { show: false },
+    width: el.clientWidth - 10, height: el.clientHeight - 8, series: options, padding: [8, set.times ? 22 : 8, 0, 0], legend: { show: false },
     cursor: { sync: { key: "run" }, points: { size: 6 }, drag: { x: true, y: false } },
     scales: { x: { time: isTime }, ...(set.zero ? { y: { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } } : {}) },
     axes: [{ ...axis, size: 24, space: 70, ...(isTime ? set.times ? { values: set.times } : {} : { values: (u, v) => v.map(short) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map(short) }],

@@ -3,10 +3,12 @@ import { $, $$ } from "./app.js";
 import { draw, sizes, table } from "./charts.js";
 
 const two = (n) => String(n).padStart(2, "0");
-const times = (u, values) => values.map((value) => {
-  const at = new Date(value * 1000), clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
-  return u.scales.x.max - u.scales.x.min < 300 ? `${clock}:${two(at.getSeconds())}` : clock;
-});
+const clock = (u, value) => {
+  const at = new Date(value * 1000), text = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return u.scales.x.max - u.scales.x.min < 300 ? `${text}:${two(at.getSeconds())}` : text;
+};
+// Of ticks within one second only the first is named.
+const times = (u, values) => values.map((value) => clock(u, value)).map((text, i, all) => (text === all[i - 1] ? "" : text));
 const MIB = 1048576, SET = { axis: "time", smoothing: 0, zero: true, times };
 let body = null;
 const scaled = (values, by) => values.map((value) => (value === null ? null : value / by));

@@ -162,7 +162,6 @@ def _facts(view: View, report: Report, summary: Summary) -> list[Fact]:
         Fact(view.say("CPU, mean"), _cores(summary.cpu_mean), of_cpu, min(1000, summary.cpu_part)),
         Fact(view.say("CPU, most"), _cores(summary.cpu_high), view.say("cores")),
         Fact(view.say("Most memory"), formats.size(summary.memory_high), of_memory, min(1000, summary.memory_part)),
-        Fact(view.say("Memory, mean"), formats.size(summary.memory_mean)),
         Fact(view.say("Read from disk"), formats.size(summary.disk_read)),
         Fact(view.say("Written to disk"), formats.size(summary.disk_written)),
     ]
@@ -242,6 +241,8 @@ def _row(view: View, one: Slice, begin: int) -> Row:
 
 def _cores(millis: int) -> str:
     """Thousandths of a core as cores: "0.4", "3.96", "16", "31.5"."""
+    if 0 < millis < 5:
+        return "< 0.01"
     return f"{millis / 1000:.{2 if millis < 9_995 else 1}f}".rstrip("0").rstrip(".")
 
 

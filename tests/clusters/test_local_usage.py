@@ -1,12 +1,12 @@
 """What a run uses, measured by its wrapper beside real programs."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from app.clusters import local
 from app.clusters.base import ProcessPlan
 from app.domain.usage import Asked, Slice, Summary, parse, summarise
 from tests.clusters.world import MIB, World
@@ -133,8 +133,8 @@ def test_a_meter_of_gpus_is_asked_beside_the_program(
         "esac\n"
     )
     played.chmod(0o755)
-    which = local.shutil.which
-    monkeypatch.setattr(local.shutil, "which", lambda name: str(played) if name == "nvidia-smi" else which(name))
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: str(played) if name == "nvidia-smi" else which(name))
     plan = world.plan("import time\ntime.sleep(4)\n")
     assert world.run(plan).exit_code == 0
     slices, meter = read(world, plan)

@@ -17,7 +17,7 @@ class GpuUse(NamedTuple):
     """Of the GPUs that the processes are on: how many, how busy on average (thousandths), and the processes' own
     memory there in bytes. None is what nvidia-smi does not tell, as under MIG."""
 
-    count: int
+    gpus: int
     busy: int | None
     memory_bytes: int | None
 

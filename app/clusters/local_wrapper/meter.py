@@ -76,8 +76,7 @@ class Meter:
         self._note_rate(now, cpu_seconds)
         self._walk = self._walk or _walk(self._folders)
         for _ in range(20):
-            self._step(now)
-            if self._walk is None:
+            if self._step(now):
                 break
         self._line(now, most_memory)
         os.close(self._file)
@@ -88,14 +87,14 @@ class Meter:
             self._rates.append(int(1000 * used / max(span, 0.001)))
         self._looked_at, self._cpu = now, max(self._cpu, cpu_seconds)
 
-    def _step(self, now: float) -> None:
-        """Goes on with the sizes of the folders: a few entries at a time, however large they are."""
+    def _step(self, now: float) -> bool:
+        """Goes on with the sizes of the folders, a few entries at a time, however large they are. True at the end."""
         if self._walk is None and now >= self._walk_at:
             self._walk = _walk(self._folders)
-        if self._walk is not None:
-            found = next(self._walk)
-            if found is not None:
-                self._disk, self._walk, self._walk_at = found, None, now + _WALK_PAUSE
+        found = next(self._walk) if self._walk is not None else None
+        if found is not None:
+            self._disk, self._walk, self._walk_at = found, None, now + _WALK_PAUSE
+        return found is not None
 
     def _line(self, now: float, most_memory: int = 0) -> None:
         memory = self._memory or [most_memory]

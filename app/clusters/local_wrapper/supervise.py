@@ -18,6 +18,7 @@ _PIPE = 1 << 18
 _TICK = 1.0  # seconds between looks at the stop file, should its signal be lost, and at what is used
 _WATCHDOG_TICK = 0.25
 _FIRST_TICK = 0.05  # then longer and longer, so that short programs are measured too
+_SEEN = 1.0  # seconds after which what was watched tells more than the kernel does of bubblewrap
 _DRAIN = 2.0  # seconds for output that is still in the pipes when everything was killed
 
 
@@ -89,6 +90,7 @@ class _Watch:
         self.max_rss = 0
         self.kill_at: float | None = None
         self.ends_at = None if bounds.seconds is None else time.monotonic() + bounds.seconds
+        self.started = time.monotonic()
         self.cpu_ticks = 0
         self._seen: list[int] = []
         self._interval = _FIRST_TICK
@@ -204,7 +206,9 @@ def supervise(
     _drain(poll, streams, requests.bell, capture, label)
     capture.flush(label)
     cpu_seconds = max(usage.ru_utime + usage.ru_stime, watch.cpu_seconds())
-    max_rss = max(watch.max_rss, usage.ru_maxrss * 1024)
+    max_rss = watch.max_rss
+    if not child.isolated or time.monotonic() - watch.started < _SEEN:
+        max_rss = max(max_rss, usage.ru_maxrss * 1024)
     if meter is not None:
         meter.finish(time.monotonic(), cpu_seconds, max_rss)
     return Ended(
