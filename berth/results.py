@@ -200,6 +200,10 @@ class Run:
     def logs(self, follow: bool = False, **options: Any) -> Iterator[LogLine]:
         return self._home.logs(self.id, follow=follow, **options)
 
+    def usage(self, attempt: int | None = None, buckets: int | None = None) -> dict[str, Any]:
+        """As `Runs.usage`: what it used against what it asked for."""
+        return self._home.usage(self.id, attempt=attempt, buckets=buckets)
+
     def outputs(self) -> Iterator[OutputFile]:
         return self._home.outputs(self.id)
 

@@ -240,6 +240,18 @@ class Runs:
         data = self._client.get(self._client.path("runs", run_id, "metrics"), query).data
         return {item["name"]: read_series(item) for item in data["series"]}
 
+    def usage(
+        self, run_id: str, attempt: int | None = None, buckets: int | None = None, replica: int | None = None
+    ) -> dict[str, Any]:
+        """CPU, memory, disk and GPU use of an attempt (the newest) against what it asked for.
+
+        `summary` is it in sum, None before anything was measured; `series` its course in at most `buckets` places
+        that end at `at_ms`; `gpu_reason` says why there are no figures of GPUs.
+        """
+        query = {"attempt": attempt, "buckets": buckets, "replica": replica}
+        answer: dict[str, Any] = self._client.get(self._client.path("runs", run_id, "usage"), query).data
+        return answer
+
     def outputs(self, run_id: str) -> Iterator[OutputFile]:
         """The files that the run left."""
         return map(read_output, self._client.items(self._client.path("runs", run_id, "outputs")))

@@ -72,6 +72,9 @@ class FakeCluster:
     def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
         return LogPiece(b"", offset)
 
+    def read_usage(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
+        return LogPiece(b"", offset)
+
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
         return iter(())
 

@@ -23,6 +23,7 @@ MODULES = [
     "comparing",
     "views",
     "metrics",
+    "usage",
     "logs",
     "outputs",
     "definitions",

@@ -175,6 +175,10 @@ class Cluster(Protocol):
     def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
         """The next whole log records from `offset` on; empty when there is nothing new."""
 
+    def read_usage(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
+        """The next whole lines of what the replica used, from `offset` on, in the format of domain/usage.py; empty
+        when there is nothing new, and where this cluster measures nothing."""
+
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
         """The regular files in the attempt's output folder; links and special files are left out."""
 

@@ -44,6 +44,7 @@ from app.clusters.local_wrapper.capture import MAX_TEXT
 from app.clusters.local_wrapper.cgroups import Group
 from app.clusters.local_wrapper.child import end_remains
 from app.clusters.local_wrapper.folder import Folder, send_hint
+from app.clusters.local_wrapper.meter import NAME as USAGE
 from app.settings import LimitSettings, LocalSettings
 
 FetchSnapshot = Callable[[str, str], Iterator[bytes]]
@@ -181,6 +182,18 @@ class LocalCluster:
         whole = data[: data.rfind(b"\n") + 1]
         return LogPiece(whole, offset + len(whole))
 
+    def read_usage(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
+        if replica:
+            return LogPiece(b"", offset)
+        try:
+            with Path(self._folder(run_id, attempt).file(USAGE)).open("rb") as file:
+                file.seek(offset)
+                data = file.read(limit)
+        except FileNotFoundError:
+            data = b""
+        whole = data[: data.rfind(b"\n") + 1]
+        return LogPiece(whole, offset + len(whole))
+
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
         """Files whose names are not UTF-8 are left out: they could not be asked for."""
         yield from local_files.walk(self._folder(run_id, attempt).file("output"))
@@ -298,6 +311,7 @@ class LocalCluster:
             "mark": hashlib.sha256(str(self._home).encode()).hexdigest()[:8],
             "bwrap": shutil.which("bwrap") if isolation["isolation"] == "bubblewrap" else "",
             "cgroups": self._settings.cgroups,
+            "nvidia_smi": shutil.which("nvidia-smi") or "",
             "python": sys.executable,
             "uv": str(uv) if uv.exists() else "",
             "sdk": sdk_copy.provide(self._local / "sdk"),

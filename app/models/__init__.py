@@ -22,6 +22,7 @@ from app.models.run import Attempt, Observation, Replica, Run, RunEvent
 from app.models.secret import Secret, SecretUse
 from app.models.snapshot import Snapshot
 from app.models.token import ApiToken
+from app.models.usage import Usage
 from app.models.user import OneTimeLink, User, UserSession
 from app.models.view import SavedView
 
@@ -60,6 +61,7 @@ __all__ = [
     "Secret",
     "SecretUse",
     "Snapshot",
+    "Usage",
     "User",
     "UserSession",
 ]

@@ -44,12 +44,13 @@ export function table(lines, set) {
   }
   return data;
 }
-// `lines` are series; `looks` says of each its colour (1 to 6) and, where it has one, its dash.
+// `lines` are series; `looks` says of each its colour (1 to 6), its dash where it has one, and whether it is `plain`:
+// never dotted. With `set.zero` the scale begins there; `set.times` writes the axis of times.
 export function draw(el, lines, looks, set) {
   const axis = { stroke: token("--faint"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif", gap: 4 };
   const options = [{}];
   lines.forEach((one, i) => {
-    const line = token(`--c${looks[i].colour}`), few = one.step.length < FEW, dash = looks[i].dash;
+    const line = token(`--c${looks[i].colour}`), few = one.step.length < FEW && !looks[i].plain, dash = looks[i].dash;
     options.push({ stroke: faint(line), width: 1, spanGaps: true, points: { show: few, size: 4.5, fill: line, stroke: line } });
     options.push({ stroke: line, width: 1.75, spanGaps: true, points: { show: false }, ...(dash ? { dash } : {}) });
   });
@@ -60,10 +61,10 @@ export function draw(el, lines, looks, set) {
   tip.hidden = true;
   const isTime = set.axis === "time", along = set.axis === "relative" ? lasting : short;
   el.plot = new window.uPlot({
-    width: el.clientWidth - 10, height: el.clientHeight - 8, series: options, padding: [8, 8, 0, 0], legend: { show: false },
+    width: el.clientWidth - 10, height: el.clientHeight - 8, series: options, padding: [8, set.times ? 22 : 8, 0, 0], legend: { show: false },
     cursor: { sync: { key: "run" }, points: { size: 6 }, drag: { x: true, y: false } },
-    scales: { x: { time: isTime }, y: set.log ? { distr: 3, log: 10 } : {} },
-    axes: [{ ...axis, size: 24, space: 70, ...(isTime ? {} : { values: (u, v) => v.map(along) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map((one) => (one === null ? "" : short(one))) }],
+    scales: { x: { time: isTime }, y: set.zero ? { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } : set.log ? { distr: 3, log: 10 } : {} },
+    axes: [{ ...axis, size: 24, space: 70, ...(isTime ? set.times ? { values: set.times } : {} : { values: (u, v) => v.map(along) }) }, { ...axis, size: 46, space: 34, values: (u, v) => v.map((one) => (one === null ? "" : short(one))) }],
     hooks: { setCursor: [(u) => {
       const i = u.cursor.idx;
       tip.hidden = i === null || i === undefined;

@@ -42,6 +42,7 @@ RUN = [
     Key("o", "tab-overview", N_("Overview")),
     Key("l", "tab-logs", N_("Logs")),
     Key("m", "tab-metrics", N_("Metrics")),
+    Key("y", "tab-system", N_("System")),
     Key("a", "tab-outputs", N_("Outputs")),
     Key("v", "tab-events", N_("Events")),
     Key("s", "stop", N_("Stop the run")),

@@ -47,6 +47,7 @@ RUN = (
     Tab("overview", N_("Overview"), ""),
     Tab("logs", N_("Logs"), "/logs"),
     Tab("metrics", N_("Metrics"), "/metrics"),
+    Tab("system", N_("System"), "/system"),
     Tab("outputs", N_("Outputs"), "/outputs"),
     Tab("events", N_("Events"), "/events"),
 )

@@ -32,6 +32,7 @@ from app.web.pages import (
     search,
     secrets,
     setup,
+    run_system,
     terminal,
     views,
 )
@@ -51,6 +52,7 @@ for part in (
     run_logs,
     run_metrics,
     run_events,
+    run_system,
     run,
     compare,
     experiments,

@@ -10,7 +10,7 @@ import structlog
 from app.observability import configure_logging
 from app.queue import ADMISSION, DUE, NOTIFICATION
 from app.settings import get_settings
-from app.workers import admission, logs, retention
+from app.workers import admission, logs, retention, usage
 from app.workers.clusters import LOCAL, local_cluster
 from app.workers.dispatch import Dispatcher
 from app.workers.housekeeping import tidy
@@ -38,6 +38,9 @@ def make_loops(stopping: threading.Event) -> dict[str, Loop]:
         made["watch:local"] = Loop("watch:local", watcher.work, watcher.wait, 1.0, stopping)
         made["logs:local"] = Loop(
             "logs:local", lambda _: logs.ship_logs(local_cluster()), _sleep(stopping), 0.3, stopping
+        )
+        made["usage:local"] = Loop(
+            "usage:local", lambda _: usage.ship_usage(local_cluster()), _sleep(stopping), 2.0, stopping
         )
     return made
 

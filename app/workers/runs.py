@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from app.clusters.base import ClusterRejected, ClusterUnavailable
+from app.clusters.base import Cluster, ClusterRejected, ClusterUnavailable
 from app.db import unit_of_work
 from app.faults import crash_point
 from app.queue import celery
@@ -20,6 +20,7 @@ from app.services.convergence import Act, Claim, LeaseLostError, Step
 from app.settings import get_settings
 from app.workers.clusters import cluster_of
 from app.workers.outputs import store_outputs
+from app.workers.usage import ship_rest
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ def _act(held: Claim, step: Step) -> bool:
             convergence.record_stop_asked(session, held)
         return False
     if step.act == Act.STORE_OUTPUTS:
+        _keep_usage(cluster, held.run_id, step.attempt)
         store_outputs(cluster, held.run_id, step.public_id, step.attempt)
         crash_point("converge.after_outputs")
     elif step.act == Act.CLEAN_UP:
@@ -106,6 +108,16 @@ def _act(held: Claim, step: Step) -> bool:
         with unit_of_work() as session:
             convergence.record_cleaned(session, held, step.attempt)
     return True
+
+
+def _keep_usage(cluster: Cluster, run_id: uuid.UUID, attempt: int) -> None:
+    """Before the attempt's folder goes. Figures are not worth holding up the end of a run."""
+    try:
+        ship_rest(cluster, run_id, attempt)
+    except ClusterUnavailable:
+        raise
+    except Exception:
+        log.exception("the usage cannot be kept", run=str(run_id), attempt=attempt)
 
 
 @contextmanager

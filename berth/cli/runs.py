@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from berth import quantities
-from berth.cli import run_bulk, run_files, run_logs, run_submit
+from berth.cli import run_bulk, run_files, run_logs, run_submit, run_usage
 from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import STATES, Column, Item
@@ -320,6 +320,7 @@ COMMANDS = (
     Command("run rerun", _rerun, "submit the same again", "berth run rerun @last", _ids, RUN_FIELDS),
     run_submit.CLONE,
     *run_bulk.COMMANDS,
+    run_usage.USAGE,
     run_files.OUTPUTS,
     run_files.DOWNLOAD,
 )

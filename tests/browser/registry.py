@@ -46,6 +46,7 @@ METRICS = f"{RUN}/metrics"
 EVENTS = f"{RUN}/events"
 OUTPUTS = f"{RUN}/outputs"
 FILE = f"{RUN}/outputs/{{path:path}}"
+SYSTEM = f"{RUN}/system"
 RETENTION = "/projects/{project}/settings/retention"
 
 PAGES = [
@@ -193,6 +194,12 @@ PAGES = [
     Page("job-new", f"{JOBS}/new", _at(f"{VISION_JOBS}/new"), shows="spec:"),
     Page("job-edit", f"{JOBS}/{{name}}/edit", _at(f"{VISION_JOBS}/train-digits/edit"), shows="Ask before"),
     Page("job-diff", f"{JOBS}/{{name}}/diff", _at(f"{VISION_JOBS}/train-digits/diff?from=1&to=3"), shows="1000"),
+    Page("system", SYSTEM, _run("running", "/system"), mark="●", shows="GiB"),
+    Page("system-gpu", SYSTEM, _run("succeeded", "/system"), mark="✓", shows="× 2"),
+    Page("system-full", SYSTEM, _run("failed", "/system?attempt=1"), mark="✕", shows="MiB", is_variant=True),
+    Page("system-short", SYSTEM, _run("oom", "/system"), mark="✕", is_variant=True),
+    Page("system-none", SYSTEM, _run("long", "/system"), mark="■", is_variant=True),
+    Page("system-waiting", SYSTEM, _run("queued", "/system"), mark="◌"),
     Page("outputs", OUTPUTS, _run("outputs", "/outputs"), mark="✓", shows="model.safetensors"),
     Page("outputs-none", OUTPUTS, _run("queued", "/outputs"), mark="◌", is_variant=True),
     Page(

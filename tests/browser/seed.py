@@ -48,6 +48,7 @@ from app.services import (
 from app.stores import objects
 from tests.browser.seed_many import add_many
 from tests.browser.seed_outputs import add_outputs
+from tests.browser.seed_usage import add_usage
 
 NASTY = "<script>alert(1)</script> <b hx-get='/' hx-trigger='load'>x</b> {{ 7 * 7 }} \u202egnp.exe\u202c"
 LONG = "a-name-that-goes-on-and-on-" * 8
@@ -403,6 +404,11 @@ def _runs(session: Session, made: Seed, now: datetime.datetime) -> None:
         exit_code=1,
     )
     session.execute(update(Run).where(Run.id == made.ids["archived"]).values(archived=True))
+    add_usage(session, made.ids["running"], ago(minutes=107), 6420, "idle")
+    add_usage(session, made.ids["succeeded"], ago(minutes=29), 1020, "gpu")
+    add_usage(session, made.ids["failed"], ago(minutes=49), 180, "full", attempt=1)
+    add_usage(session, made.ids["failed"], ago(minutes=49), 180, "full", attempt=2)
+    add_usage(session, made.ids["oom"], ago(minutes=39), 0, "short")
     for experiment, keys in {
         "digits": ("failed", "succeeded", "running"),
         "sweep/first": [f"old-{number}" for number in range(20)],

@@ -77,7 +77,7 @@ class Watched:
         answer = self.page.goto(self.site.url + self.spec.url(self.site.seed), wait_until="load")
         assert answer.status == self.spec.status
         self.page.evaluate("document.fonts.ready.then(() => 1)")
-        if charts := self.page.query_selector("#charts"):
+        if charts := self.page.query_selector("#charts, #use-charts"):
             charts.scroll_into_view_if_needed()  # they are drawn when they come into view
             self.page.wait_for_selector(".uplot", state="attached")
         self.page.wait_for_timeout(60)

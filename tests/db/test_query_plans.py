@@ -44,6 +44,7 @@ from app.repositories import (
     runs,
     secrets,
     tokens,
+    usage,
     users,
     views,
 )
@@ -419,6 +420,8 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (logs.list_open, "first", lambda s, w: logs.list_open(s, _source(w), PAGE), 80),
     (logs.list_open_sizes, "all of a run", lambda s, w: logs.list_open_sizes(s, _source(w)), 80),
     (logs.list_unsealed, "all live ones", lambda s, w: logs.list_unsealed(s, "local"), 200),
+    (usage.list_sources, "all live ones", lambda s, w: usage.list_sources(s, "local"), 200),
+    (usage.list_sources_of, "of an attempt", lambda s, w: usage.list_sources_of(s, w.run, 1), 2),
 ]
 
 

@@ -11,6 +11,7 @@ from app.clusters.local_wrapper import cgroups, child, prepare, private, process
 from app.clusters.local_wrapper.capture import Capture, FirstError
 from app.clusters.local_wrapper.child import Launch, StartError
 from app.clusters.local_wrapper.folder import Folder, send_hint
+from app.clusters.local_wrapper.meter import NAME, Meter
 from app.clusters.local_wrapper.supervise import Bounds, Ended, Requests, supervise
 
 INSTALL = "BERTH_INSTALL"
@@ -128,12 +129,19 @@ class _Attempt:
             raise prepare.Interrupted(cause)
         ooms = self.limits.group.oom_kills() if self.limits.group else 0
         self.started_at = time.time()
+        meter = self._meter(self.started_at)
         program = child.spawn(launch, self._record)
         send_hint(self.options["local"])
         watchdog = None if self.limits.group else self.plan["memory_bytes"]
         bounds = Bounds(self.plan["timeout_seconds"], self.plan["grace_seconds"], watchdog)
-        ended = supervise(program, self.capture, self.requests, bounds)
+        ended = supervise(program, self.capture, self.requests, bounds, meter=meter)
         return self._judge(ended, ooms)
+
+    def _meter(self, started_at: float) -> Meter:
+        folder, run = self.folder, os.path.dirname(self.folder.path)
+        before = self.limits.group.cpu_seconds() if self.limits.group else None
+        folders = [*map(folder.file, ("work", "output", "home", "tmp")), f"{run}/checkpoint"]
+        return Meter(folder.file(NAME), started_at, before or 0.0, self.options["nvidia_smi"], folders)
 
     def _limit(self) -> _Limits:
         cpu, memory = self.plan["cpu_millis"], self.plan["memory_bytes"]
@@ -204,7 +212,6 @@ class _Attempt:
         if cause is None and ended.code:
             cause = "failed"
         code, number = (ended.code, None) if ended.code >= 0 else (None, -ended.code)
-        used = group.cpu_seconds() if group is not None else None
         return make_end(
             cause,
             self._message(cause, ended),
@@ -212,7 +219,7 @@ class _Attempt:
             signal=number,
             first_error=self.capture.errors.line if cause in ("failed", "oom_killed") else None,
             started_at=self.started_at,
-            cpu_seconds=round(ended.cpu_seconds if used is None else used, 3),
+            cpu_seconds=round(ended.cpu_seconds, 3),
             max_rss_bytes=ended.max_rss_bytes,
         )
 

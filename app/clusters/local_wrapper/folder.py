@@ -10,6 +10,7 @@ started.json  the program's identity, written before it may begin: from then on 
 stop          a request to end, with the grace in seconds
 exit.json     how it ended. Nothing of the attempt is alive once it is there
 0.log         the output of replica 0
+usage.log     what it used of the machine, as meter.py writes it
 work/ output/ home/ tmp/ bin/   the program's own folders
 """
 
