@@ -29,6 +29,7 @@ class FakeCluster:
         self.size = capacity or Capacity(4000, 8 << 30, 0)
         self.objects: dict[tuple[str, int], ObjectStatus] = {}
         self.plans: dict[tuple[str, int], ProcessPlan] = {}
+        self.environments: dict[tuple[str, int], dict[str, Any]] = {}
         self.calls: Counter[str] = Counter()
 
     def facts(self) -> dict[str, Any]:
@@ -74,6 +75,9 @@ class FakeCluster:
 
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
         return iter(())
+
+    def environment(self, run_id: str, attempt: int) -> dict[str, Any] | None:
+        return self.environments.get((run_id, attempt))
 
     def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
         self.calls["clean_up"] += 1
