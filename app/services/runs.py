@@ -212,9 +212,8 @@ def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None
         )
     if capacity is not None and not spec.resources.fits(capacity):
         raise _never_fits(spec, capacity)
-    if spec.snapshot is not None:
-        if not _has_snapshot(session, project_id, spec.snapshot):
-            raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
+    if spec.snapshot is not None and not _has_snapshot(session, project_id, spec.snapshot):
+        raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
     secrets.check_secrets(session, project_id, spec)
     limit = get_settings().limits.waiting_runs_per_project
     if _line_length(session, project_id, limit) >= limit:
@@ -353,9 +352,7 @@ def _made_of(run: RunRow) -> MadeOf | None:
     return MadeOf(run.definition_id, run.definition_version, run.definition or "")
 
 
-def rerun_exactly(
-    session: Session, actor: Actor, public_id: str, *, once: idempotency.Claim | None = None
-) -> RunRow:
+def rerun_exactly(session: Session, actor: Actor, public_id: str, *, once: idempotency.Claim | None = None) -> RunRow:
     """Submits a run with the very manifest of another one, whatever the defaults are today.
 
     Raises NotRepeatable, with one of its `errors` for each thing that is not there any more, and TooManyWaiting.

@@ -35,7 +35,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project_id", "digest", name=op.f("pk_environment")),
     )
     op.add_column("attempt", sa.Column("environment", sa.Text(), nullable=True))
-    op.add_column("attempt", sa.Column("platform", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True))
+    op.add_column(
+        "attempt", sa.Column("platform", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True)
+    )
 
 
 def downgrade() -> None:
