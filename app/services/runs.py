@@ -138,7 +138,8 @@ def submit_run(
     """Puts a run in line and returns it; it starts when its pool has room.
 
     With a `once` that was used before, the run that it made. `manifest` is that of another run which this one
-    repeats; else it is made of the spec. Nothing is reserved here: this refuses only what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
+    repeats; else it is made of the spec. Nothing is reserved here: this refuses only what could never start.
+    Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
     check_startable(session, project_id, spec)

@@ -41,6 +41,7 @@ CHARTS = [
 RUN = [
     Key("o", "tab-overview", N_("Overview")),
     Key("a", "tab-outputs", N_("Outputs")),
+    Key("p", "tab-spec", N_("Spec")),
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),
 ]

@@ -46,6 +46,7 @@ HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)
 RUN = (
     Tab("overview", N_("Overview"), ""),
     Tab("outputs", N_("Outputs"), "/outputs"),
+    Tab("spec", N_("Spec"), "/spec"),
 )
 SETTINGS = (
     Tab("general", N_("General"), "/projects/{project}/settings", Action.PROJECT_READ),

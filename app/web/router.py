@@ -29,6 +29,7 @@ from app.web.pages import (
     search,
     secrets,
     setup,
+    spec,
     terminal,
     views,
 )
@@ -45,6 +46,7 @@ for part in (
     runs,
     bulk_runs,
     outputs,
+    spec,
     run,
     compare,
     experiments,

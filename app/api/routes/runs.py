@@ -180,7 +180,7 @@ def rerun(
 
 @router.get("/runs/{run}/capsule", response_model=CapsuleRead)
 @allowed(Action.RUN_READ, late=True)
-def read_capsule(request: Request, run: RunId, actor: ActorDep, session: ReadSessionDep) -> Response:
+def read_capsule(run: RunId, actor: ActorDep, session: ReadSessionDep) -> Response:
     """What the run really was: its complete plan with a hash, its code, and what each attempt ran in."""
     return wire.json_response(capsule_read(capsules.get_capsule(session, actor, _checked(run))))
 

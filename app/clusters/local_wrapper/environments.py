@@ -51,9 +51,18 @@ class Place(NamedTuple):
     confine: list[str]
 
 
-def describe(place: Place) -> int | None:
-    """Writes environment.json, now or as soon as the interpreter has answered: then a pipe is returned that ends
-    when it has. Never raises for what the interpreter does."""
+class Asking(NamedTuple):
+    """Somebody asks: `answered` ends when there is an answer, and the asking ends when `asker` is closed."""
+
+    answered: int
+    asker: int
+
+
+def describe(place: Place) -> Asking | None:
+    """Writes environment.json, now or as soon as the interpreter has answered: then what to wait for is returned.
+
+    Never raises for what the interpreter does.
+    """
     python = _interpreter(place)
     kept = f"{place.options['local']}/environments/{_key(python)}.json"
     known = _still_true(kept)
@@ -67,16 +76,20 @@ def describe(place: Place) -> int | None:
         return None
 
 
-def wait_for(answer: int | None) -> None:
-    """Waits for a moment until the answer is there."""
-    if answer is None:
+def wait_for(asking: Asking | None) -> None:
+    """Waits for a moment until the answer is there. Nobody asks any more afterwards."""
+    if asking is None:
         return
     import select  # here, like others below: few attempts need them, and every wrapper would wait for them
 
     waiting = select.poll()
-    waiting.register(answer, select.POLLIN | select.POLLHUP)
-    waiting.poll(_PATIENCE * 1000)
-    os.close(answer)
+    waiting.register(asking.answered, select.POLLIN | select.POLLHUP)
+    if not waiting.poll(_PATIENCE * 1000):
+        os.close(asking.asker)
+        waiting.poll(_PATIENCE * 1000)
+    else:
+        os.close(asking.asker)
+    os.close(asking.answered)
 
 
 def _interpreter(place: Place) -> str:
@@ -121,36 +134,41 @@ def _write(place: Place, found: dict[str, Any]) -> None:
         place.folder.write(FILE, {**kept, "platform": platform})
 
 
-def _ask_beside(place: Place, python: str, kept: str) -> int:
-    """Leaves a process beside that asks; it is nobody's child, so what ends the program does not count it in."""
+def _ask_beside(place: Place, python: str, kept: str) -> Asking:
+    """Leaves a process beside that asks; it is nobody's child, so what ends the program does not count it in. It
+    ends with the wrapper, however that ends."""
     answered, answer = os.pipe()
+    asked, asker = os.pipe()
     adopts = _adopts_orphans()
     if adopts:
         _adopt(False)
     try:
         child = os.fork()
         if child == 0:
-            _leave(place, python, kept, answer)
+            _leave(place, python, kept, (answer, asked))
         os.waitpid(child, 0)
     finally:
         if adopts:
             _adopt(True)
     os.close(answer)
-    return answered
+    os.close(asked)
+    return Asking(answered, asker)
 
 
-def _leave(place: Place, python: str, kept: str, answer: int) -> None:
+def _leave(place: Place, python: str, kept: str, pipes: tuple[int, int]) -> None:
     try:
         if os.fork():
             os._exit(0)
         os.setsid()
-        os.dup2(answer, 3)
-        os.closerange(4, 256)  # the wrapper's lock above all
+        for handle in range(3, 256):  # the wrapper's lock above all
+            if handle not in pipes:
+                with suppress(OSError):
+                    os.close(handle)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         signal.alarm(_SECONDS + 10)
-        found = _ask(place, python)
+        found = _ask(place, python, pipes[1])
         _write(place, found)
         send_hint(place.options["local"])
         if found.get("folders"):
@@ -159,7 +177,7 @@ def _leave(place: Place, python: str, kept: str, answer: int) -> None:
         os._exit(0)
 
 
-def _ask(place: Place, python: str) -> dict[str, Any]:
+def _ask(place: Place, python: str, asked_by: int) -> dict[str, Any]:
     import subprocess
 
     command = [python, "-I", "-c", _ASK]
@@ -180,13 +198,13 @@ def _ask(place: Place, python: str) -> dict[str, Any]:
     except OSError as error:
         return {**unknown, "note": f"The interpreter could not be asked: {error.strerror}"}
     try:
-        text = _read(asked.stdout.fileno() if asked.stdout else -1)
+        text = _read(asked.stdout.fileno() if asked.stdout else -1, asked_by)
     finally:
         with suppress(OSError):
             os.killpg(asked.pid, signal.SIGKILL)
         asked.wait()
     if text is None:
-        return {**unknown, "note": f"The interpreter did not answer within {_SECONDS} s."}
+        return {**unknown, "note": "The interpreter did not answer in time."}
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -206,17 +224,19 @@ def _limit() -> None:
             resource.setrlimit(what, (most, most))
 
 
-def _read(handle: int) -> bytes | None:
-    """All that is written before the end, as far as it is of use; None when that takes too long."""
+def _read(handle: int, asked_by: int) -> bytes | None:
+    """All that is written before the end, as far as it is of use; None when that takes too long, or nobody waits."""
     import select
     import time
 
     until, found = time.monotonic() + _SECONDS, b""
     waiting = select.poll()
     waiting.register(handle, select.POLLIN | select.POLLHUP)
+    waiting.register(asked_by, select.POLLHUP)
     while len(found) <= _BYTES:
         left = until - time.monotonic()
-        if left <= 0 or not waiting.poll(left * 1000):
+        ready = waiting.poll(left * 1000) if left > 0 else []
+        if not ready or any(where == asked_by for where, _ in ready):
             return None
         piece = os.read(handle, 1 << 16)
         if not piece:
