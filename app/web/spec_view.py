@@ -113,8 +113,8 @@ def write(document: Mapping[str, Any]) -> str:
         return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def add_comparison(view: View, page: SpecPage, found: RunCapsule, other: RunCapsule, words: Sequence[str]) -> None:
-    """What differs from `other` to the run, in words and line by line."""
+def add_comparison(view: View, page: SpecPage, other: RunCapsule, words: Sequence[str]) -> None:
+    """What differs from `other` to the run of the page, in words and line by line."""
     page.other, page.other_name = other.run.public_id, other.run.name
     page.words = list(words)
     page.lines = diff(view, write(other.plan), page.manifest)

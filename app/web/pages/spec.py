@@ -23,7 +23,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/projects/{project}/runs/{run}/spec")
 def page(request: Request, project: str, run: str, diff: str = "") -> Response:
     """The page; `diff` is the id of the run to compare with."""
-    compared = None
+    compared, status = None, 200
     with visit(request) as visitor:
         row = run_frame.find_run(visitor, project, run)
         shell = run_frame.run_shell(visitor, row, "spec")
@@ -42,12 +42,12 @@ def page(request: Request, project: str, run: str, diff: str = "") -> Response:
                 compared = comparing.compare_runs(visitor.session, visitor.actor, row.project_id, ids)
                 before = capsules.capsule_of(visitor.session, other)
             except (NotFound, IndexError):
-                made.problem = view.say("This project has no run {id}.", id=made.asked)
+                made.problem, status = view.say("This project has no run {id}.", id=made.asked), 404
     if compared is not None:
         files = comparing.code_files(compared)
         words = [text for _, text in comparing.differences(compared, view.language, files)]
-        spec_view.add_comparison(view, made, found, before, words)
-    return render("runs/spec.html", shell, made, 404 if made.problem and made.asked != run else 200)
+        spec_view.add_comparison(view, made, before, words)
+    return render("runs/spec.html", shell, made, status)
 
 
 @router.post("/projects/{project}/runs/{run}/rerun-exact")
