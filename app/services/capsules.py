@@ -12,7 +12,7 @@ from app.repositories import capsules
 from app.repositories.capsules import CapsuleRow, ManifestRow
 from app.repositories.runs import RunRow, get_run
 from app.services.identity import require
-from app.workloads.registry import read_spec
+from app.workloads.registry import KINDS
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,20 @@ def capsule_of(session: Session, run: RunRow) -> RunCapsule:
     if kept.manifest is not None:
         return RunCapsule(run, kept, kept.manifest, True)
     named = (run.definition, run.definition_version or 0) if run.definition else None
-    text = capsule.make_manifest(read_spec(run.spec).model_dump(mode="json"), run.kind, named)
+    text = capsule.make_manifest(complete_spec(run), run.kind, named)
     return RunCapsule(run, kept, ManifestRow(text, capsule.digest_of(text)), False)
+
+
+def complete_spec(run: RunRow) -> dict[str, Any]:
+    """A stored spec with the defaults of today, which are not stored, so that a default equals the same written out.
+
+    It is not checked: an old one may not be valid any more.
+    """
+    kind = KINDS.get(run.kind)
+    if kind is None:
+        return dict(run.spec)
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in kind.spec.model_fields.items()
+        if not field.is_required()
+    } | run.spec

@@ -20,8 +20,8 @@ from app.repositories.capsules import CapsuleRow
 from app.repositories.metrics import SeriesRow
 from app.repositories.runs import RunRow, get_runs
 from app.services import snapshots
+from app.services.capsules import complete_spec
 from app.services.identity import require
-from app.workloads.registry import KINDS
 
 
 class CompareCount(Invalid):
@@ -79,9 +79,9 @@ def _facts(row: RunRow, kept: CapsuleRow) -> Facts:
     newest = kept.newest
     document = (newest.document if newest else None) or {}
     definition = f"{row.definition}@{row.definition_version}" if row.definition else None
-    spec = capsule.spec_of(kept.manifest.manifest, {}) if kept.manifest else _complete(row)
+    spec = capsule.spec_of(kept.manifest.manifest, {}) if kept.manifest else complete_spec(row)
     return Facts(
-        spec,
+        {name: value for name, value in spec.items() if value not in (None, [], {})},
         row.source,
         definition,
         document.get("version") or None,
@@ -137,10 +137,15 @@ def _changes(lines: Sequence[Line], language: str, comma: str) -> str:
     said = []
     for line in lines[:_CHANGES_TOLD]:
         before, after = ("–" if value is None else _short(value) for value in (line.values[0], line.values[1]))
-        said.append(f"{line.name.removeprefix(PACKAGE)} {before} → {after}")
+        said.append(f"{_named(line)}{before} → {after}")
     if len(lines) > _CHANGES_TOLD:
         said.append(translate(language, N_("{count} more"), count=len(lines) - _CHANGES_TOLD))
     return comma.join(said)
+
+
+def _named(line: Line) -> str:
+    """The name before a value; none where the part has said it."""
+    return "" if line.name == "definition" else f"{line.name.removeprefix(PACKAGE)} "
 
 
 def _files(files: Sequence[FileChange], language: str) -> str:
@@ -198,7 +203,7 @@ def summary(comparison: Comparison, language: str) -> str:
 
 def _told(part: Part, comma: str) -> str:
     lines = part.different
-    said = [f"{line.name.removeprefix(PACKAGE)} {_values(line)}" for line in lines[:_LINES_TOLD]]
+    said = [f"{_named(line)}{_values(line)}" for line in lines[:_LINES_TOLD]]
     if len(lines) > _LINES_TOLD:
         said.append(f"+{len(lines) - _LINES_TOLD}")
     return comma.join(said)
@@ -228,17 +233,3 @@ WORDS = {
 }
 _CHANGES_TOLD, _FILES_TOLD = 5, 6
 _LINES_TOLD, _VALUES_TOLD, _LONGEST_TOLD, _HASH = 4, 4, 40, 40
-
-
-def _complete(row: RunRow) -> dict[str, object]:
-    """The spec with the defaults that are not stored, so that a default equals the same value written out."""
-    kind = KINDS.get(row.kind)
-    if kind is None:
-        return dict(row.spec)
-    defaults = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in kind.spec.model_fields.items()
-        if not field.is_required()
-    }
-    known = {name: value for name, value in defaults.items() if value not in (None, [], {})}
-    return known | row.spec
