@@ -169,7 +169,7 @@ def _ran(view: View, row: AttemptRow, count: int) -> Ran:
         (N_("Interpreter"), document.get("interpreter"), True),
         (N_("Version"), document.get("version"), False),
         (N_("Berth"), platform.get("berth"), False),
-        (N_("System"), platform.get("os"), False),
+        (N_("Operating system"), platform.get("os"), False),
         (N_("Machine"), platform.get("machine"), False),
     ]
     title = view.say("Attempt {number}", number=row.number) if count > 1 else view.say("What it ran in")
