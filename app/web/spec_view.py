@@ -85,7 +85,7 @@ class SpecPage:
 
 def build(view: View, found: RunCapsule, url: str, *, may_write: bool) -> SpecPage:
     """The page without a comparison."""
-    ran = [_ran(view, one, len(found.kept.attempts)) for one in found.kept.attempts if _is_known(one)]
+    ran = _all_ran(view, found.kept.attempts)
     note = N_("Its interpreter and packages are written down when it starts.")
     if found.kept.attempts:
         note = N_("What it ran in is not recorded: it is older than capsules, or has only just begun.")
@@ -99,7 +99,7 @@ def build(view: View, found: RunCapsule, url: str, *, may_write: bool) -> SpecPa
         digest=found.manifest.digest,
         old_note="" if found.is_recorded else view.say(old),
         facts=_facts(view, found),
-        attempts=ran[::-1],
+        attempts=ran,
         attempts_note="" if ran else view.say(note),
         may_write=may_write,
     )
@@ -160,6 +160,17 @@ def _facts(view: View, found: RunCapsule) -> list[Fact]:
 
 def _is_known(row: AttemptRow) -> bool:
     return row.document is not None or bool(row.platform)
+
+
+def _all_ran(view: View, rows: Sequence[AttemptRow]) -> list[Ran]:
+    """The newest attempt first; an older one only where it ran in something else."""
+    known = [row for row in reversed(rows) if _is_known(row)]
+    shown = [
+        row
+        for place, row in enumerate(known)
+        if place == 0 or (row.digest, row.platform) != (known[place - 1].digest, known[place - 1].platform)
+    ]
+    return [_ran(view, row, len(shown)) for row in shown]
 
 
 def _ran(view: View, row: AttemptRow, count: int) -> Ran:
