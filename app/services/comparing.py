@@ -159,7 +159,7 @@ def _files(files: Sequence[FileChange], language: str) -> str:
 
 
 def _outcome(row: RunRow, language: str) -> str:
-    state = translate(language, STATE_WORDS.get(row.state, row.state))
+    state = translate(language, STATE_WORDS[RunState(row.state)])
     if row.state != RunState.FAILED:
         return state
     known = REASONS.get(row.reason_code or "")

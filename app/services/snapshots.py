@@ -112,6 +112,13 @@ def list_files(project_id: uuid.UUID, digest: str) -> dict[str, str]:
     with refusing_damage():
         for entry in read_archive(archive, ArchiveLimits(get_settings().limits.snapshot_files, _MOST_UNPACKED_BYTES)):
             if entry.kind != "folder":
-                content = hashlib.file_digest(entry.content, "sha256").hexdigest() if entry.content else entry.link
+                content = entry.link if entry.content is None else _digest_of(entry.content)
                 found["/".join(entry.parts)] = f"{entry.kind} {entry.mode & 0o111:o} {content}"
     return found
+
+
+def _digest_of(content: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while piece := content.read(1 << 18):
+        digest.update(piece)
+    return digest.hexdigest()

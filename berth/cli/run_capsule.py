@@ -28,7 +28,7 @@ def _capsule(shell: Shell) -> int:
     if out.is_quiet:
         out.line(found["sha256"])
         return Exit.OK
-    newest = next((one for one in reversed(found["attempts"]) if one.get("environment")), {})
+    newest: Mapping[str, Any] = next((one for one in reversed(found["attempts"]) if one.get("environment")), {})
     out.facts(_facts(found, newest))
     packages = (newest.get("environment") or {}).get("packages") or {}
     if shell.options.packages:

@@ -183,7 +183,7 @@ def _ask(place: Place, python: str, asked_by: int) -> dict[str, Any]:
     command = [python, "-I", "-c", _ASK]
     if place.bwrap:
         command = [place.bwrap, *place.confine, "--", *command]
-    unknown = {"interpreter": python}
+    unknown: dict[str, Any] = {"interpreter": python}
     try:
         asked = subprocess.Popen(
             command,
