@@ -63,7 +63,9 @@ def rerun_exactly(request: Request, project: str, run: str, csrf: Annotated[str,
 def _choices(visitor: Visitor, view: View, made: SpecPage, row: repository.RunRow) -> list[Choice]:
     """The run that it repeats, and the one before of the same name."""
     found = [(N_("The run that it repeats"), row.parent)]
-    found.append((N_("The one before of that name"), repository.find_previous(visitor.session, row)))
+    found.append(
+        (N_("The one before of that name"), repository.find_previous(visitor.session, row.project_id, row.name, row.id))
+    )
     choices: dict[str, Choice] = {}
     for text, key in found:
         if key is not None and key not in choices:
