@@ -102,7 +102,7 @@ def _act(held: Claim, step: Step) -> bool:
         crash_point("converge.after_outputs")
     elif step.act == Act.DESCRIBE:
         # What was there and is gone, with the attempt's folder, is not known; it is not asked for again.
-        found = cluster.environment(step.public_id, step.attempt) or {}
+        found = cluster.environment(step.public_id, step.attempt) or {"note": "What it ran in could not be read."}
         with unit_of_work() as session:
             convergence.record_described(session, held, step.attempt, found)
     elif step.act == Act.CLEAN_UP:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from app.clusters import local_files
 from app.domain.capsule import read_environment
 from berth import __version__
 from tests.clusters.test_local_environments import snapshot
@@ -47,7 +48,7 @@ def test_an_environment_of_requirements_is_told(world: World) -> None:
     assert dict(read_environment(told(world, plan)).packages) == {"hello": "7.1"}
 
 
-def test_what_is_installed_later_is_seen(world: World, tmp_path: Path) -> None:
+def test_what_is_installed_later_is_seen(world: World) -> None:
     digest = snapshot(world, "one")
     plan = world.plan(snapshot_digest=digest, snapshot_project="p", python=None, requirements="requirements.txt")
     world.run(plan)
@@ -58,9 +59,15 @@ def test_what_is_installed_later_is_seen(world: World, tmp_path: Path) -> None:
     again = world.plan(snapshot_digest=digest, snapshot_project="p", python=None, requirements="requirements.txt")
     world.run(again)
     assert dict(read_environment(told(world, again)).packages) == {"hello": "7.1", "later": "1.0"}
+    kept = world.home / "local" / "environments"
+    assert list(kept.iterdir())
+    for path in kept.iterdir():
+        os.utime(path, (0, 0))
+    local_files.prune(world.home / "local")
+    assert not list(kept.iterdir())
 
 
-def test_a_program_that_is_no_python_says_so(any_world: World, tmp_path: Path) -> None:
+def test_a_program_that_is_no_python_says_so(any_world: World) -> None:
     for number, script in enumerate(("echo '[1'", "head -c 3000000 /dev/zero", "exit 3", "echo '{\"packages\": 1}'")):
         folder = any_world.home / f"odd{number}" / "bin"
         folder.mkdir(parents=True)

@@ -129,7 +129,9 @@ def _still_true(kept: str) -> dict[str, Any] | None:
 def _write(place: Place, found: dict[str, Any]) -> None:
     uname = os.uname()
     platform = {"os": f"{uname.sysname} {uname.release}", "machine": uname.machine, "berth": place.options["berth"]}
-    kept = {name: found[name] for name in ("interpreter", "version", "packages", "note") if name in found}
+    kept: dict[str, Any] = {
+        name: found[name] for name in ("interpreter", "version", "packages", "note") if name in found
+    }
     with suppress(OSError):  # the attempt may have been removed meanwhile
         place.folder.write(FILE, {**kept, "platform": platform})
 
