@@ -100,7 +100,8 @@ def _facts(run: Facts) -> dict[str, dict[str, Any]]:
     spec = run.spec
     command = spec.get("command")
     code = {"command": " ".join(map(str, command)) if isinstance(command, list) else spec.get("script")}
-    code |= {name: spec.get(name) for name in _CODE} | dict(run.source)
+    source = {name: value for name, value in run.source.items() if value != code["command"]}  # the entry says it again
+    code |= {name: spec.get(name) for name in _CODE} | source
     environment = {name: spec.get(name) for name in _ENVIRONMENT}
     environment |= {f"${name}": value for name, value in (spec.get("env") or {}).items()}
     return {

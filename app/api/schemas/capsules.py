@@ -104,7 +104,10 @@ def capsule_read(found: RunCapsule) -> dict[str, Any]:
 
 
 def _attempt(row: AttemptRow) -> dict[str, Any]:
-    environment = {"sha256": row.digest, **row.document} if row.document is not None else None
+    environment = None
+    if row.document is not None:
+        packages = dict(sorted(row.document["packages"].items()))  # Postgres orders them by their length
+        environment = {"sha256": row.digest, **row.document, "packages": packages}
     return {
         "number": row.number,
         "started_at": row.started_at,
