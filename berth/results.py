@@ -188,8 +188,12 @@ class Run:
     def stop(self) -> "Run":
         return self._home.stop(self.id)
 
-    def rerun(self) -> "Run":
-        return self._home.rerun(self.id)
+    def rerun(self, exact: bool = False) -> "Run":
+        return self._home.rerun(self.id, exact=exact)
+
+    def capsule(self) -> dict[str, Any]:
+        """What it really was: manifest, code, packages and machine."""
+        return self._home.capsule(self.id)
 
     def clone(self, changes: Mapping[str, Any]) -> "Run":
         return self._home.clone(self.id, changes)

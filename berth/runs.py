@@ -126,9 +126,17 @@ class Runs:
         """Asks for the end: first politely, after its grace by force."""
         return read_run(self._client.post(self._client.path("runs", f"{run_id}:stop")).data, self)
 
-    def rerun(self, run_id: str) -> Run:
-        """A new run of the same spec."""
-        return read_run(self._client.post(self._client.path("runs", f"{run_id}:rerun")).data, self)
+    def rerun(self, run_id: str, exact: bool = False) -> Run:
+        """A new run of the same spec; with `exact` of the same manifest, all defaults as they were, or an error."""
+        body = {"exact": True} if exact else None
+        return read_run(self._client.post(self._client.path("runs", f"{run_id}:rerun"), body).data, self)
+
+    def capsule(self, run_id: str) -> dict[str, Any]:
+        """What the run really was: `manifest` with its `sha256`, `snapshot`, `source`, and of each of its `attempts`
+        the `environment` (interpreter, version, packages) and the `platform`.
+        """
+        answer: dict[str, Any] = self._client.get(self._client.path("runs", run_id, "capsule")).data
+        return answer
 
     def bulk(
         self,
@@ -154,7 +162,8 @@ class Runs:
     def compare(
         self, ids: Sequence[str], project: str | None = None, lower: str | None = None, higher: str | None = None
     ) -> dict[str, Any]:
-        """2 to 20 runs side by side: `summary` in words, `parts` with what differs, `metrics` with the best marked.
+        """2 to 20 runs side by side: `summary` in words, `parts` with what differs, `metrics` with the best marked;
+        of two runs also `differences`, sentence by sentence.
 
         `lower` and `higher` are names of metrics by commas, where the rule by name is not right.
         """

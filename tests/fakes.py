@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from app.clusters.base import (
@@ -29,6 +30,7 @@ class FakeCluster:
         self.size = capacity or Capacity(4000, 8 << 30, 0)
         self.objects: dict[tuple[str, int], ObjectStatus] = {}
         self.plans: dict[tuple[str, int], ProcessPlan] = {}
+        self.environments: dict[tuple[str, int], dict[str, Any]] = {}
         self.calls: Counter[str] = Counter()
 
     def facts(self) -> dict[str, Any]:
@@ -55,7 +57,8 @@ class FakeCluster:
         """The program ends now."""
         now = time.time()
         replica = ReplicaStatus(0, "ended", exit_code, cause, first_error="boom" if cause else None, finished_at=now)
-        self.objects[run_id, attempt] = ObjectStatus(run_id, attempt, [replica], gone=True)
+        described = (run_id, attempt) in self.environments
+        self.objects[run_id, attempt] = ObjectStatus(run_id, attempt, [replica], gone=True, described=described)
 
     def lose(self, run_id: str, attempt: int) -> None:
         """The process vanishes without an exit code."""
@@ -77,6 +80,15 @@ class FakeCluster:
 
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
         return iter(())
+
+    def describe(self, run_id: str, attempt: int, told: dict[str, Any]) -> None:
+        """Its interpreter has answered."""
+        self.environments[run_id, attempt] = told
+        self.objects[run_id, attempt] = replace(self.objects[run_id, attempt], described=True)
+
+    def environment(self, run_id: str, attempt: int) -> dict[str, Any] | None:
+        self.calls["environment"] += 1
+        return self.environments.get((run_id, attempt))
 
     def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
         self.calls["clean_up"] += 1

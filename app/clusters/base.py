@@ -114,12 +114,14 @@ class ReplicaStatus:
 
 @dataclass(frozen=True)
 class ObjectStatus:
-    """The state of one (run, attempt) in a cluster. `gone` means that nothing of it is alive any more."""
+    """The state of one (run, attempt) in a cluster. `gone` means that nothing of it is alive any more, `described`
+    that `environment` says what it runs in."""
 
     run_id: str
     attempt: int
     replicas: list[ReplicaStatus]
     gone: bool
+    described: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,12 @@ class Cluster(Protocol):
 
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
         """The regular files in the attempt's output folder; links and special files are left out."""
+
+    def environment(self, run_id: str, attempt: int) -> dict[str, Any] | None:
+        """What the attempt's program runs in, as its interpreter said, and the `platform`; None while nobody knows.
+
+        Nothing of it is to be taken on trust: domain/capsule.py reads it.
+        """
 
     def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
         """Removes what the attempt left, after its logs and outputs are stored. `last`: the run's

@@ -38,7 +38,7 @@ from app.clusters.base import (
     ReplicaStatus,
     SecretValues,
 )
-from app.clusters.local_wrapper import private, processes, sandbox
+from app.clusters.local_wrapper import environments, private, processes, sandbox
 from app.clusters.local_wrapper.attempt import INSTALL, finish_unstarted, make_end
 from app.clusters.local_wrapper.capture import MAX_TEXT
 from app.clusters.local_wrapper.cgroups import Group
@@ -46,6 +46,7 @@ from app.clusters.local_wrapper.child import end_remains
 from app.clusters.local_wrapper.folder import Folder, send_hint
 from app.clusters.local_wrapper.meter import NAME as USAGE
 from app.settings import LimitSettings, LocalSettings
+from berth import __version__ as berth_version
 
 FetchSnapshot = Callable[[str, str], Iterator[bytes]]
 """(project id, sha256) -> the snapshot's bytes. FileNotFoundError: there is none, for good."""
@@ -198,6 +199,9 @@ class LocalCluster:
         """Files whose names are not UTF-8 are left out: they could not be asked for."""
         yield from local_files.walk(self._folder(run_id, attempt).file("output"))
 
+    def environment(self, run_id: str, attempt: int) -> dict[str, Any] | None:
+        return self._folder(run_id, attempt).read(environments.FILE)
+
     def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
         """Raises ClusterUnavailable while the attempt lives."""
         folder = self._folder(run_id, attempt)
@@ -313,6 +317,7 @@ class LocalCluster:
             "cgroups": self._settings.cgroups,
             "nvidia_smi": shutil.which("nvidia-smi") or "",
             "python": sys.executable,
+            "berth": berth_version,
             "uv": str(uv) if uv.exists() else "",
             "sdk": sdk_copy.provide(self._local / "sdk"),
             "files": self._limits.snapshot_files,
@@ -377,7 +382,7 @@ class LocalCluster:
             replica = ReplicaStatus(0, "starting")
         else:
             replica = ReplicaStatus(0, "running", started_at=started["started_at"])
-        return ObjectStatus(run_id, attempt, [replica], gone=False)
+        return ObjectStatus(run_id, attempt, [replica], gone=False, described=folder.exists(environments.FILE))
 
     def _ended_status(self, folder: Folder, run_id: str, attempt: int) -> ObjectStatus | None:
         """What exit.json says; it is written once, so it is read once."""
@@ -391,7 +396,8 @@ class LocalCluster:
         end = folder.read("exit.json")
         if end is None:
             return None
-        status = ObjectStatus(run_id, attempt, [_ended_replica(end)], gone=True)
+        described = folder.exists(environments.FILE)
+        status = ObjectStatus(run_id, attempt, [_ended_replica(end)], gone=True, described=described)
         self._ends[folder.path] = (stamp, status)
         return status
 

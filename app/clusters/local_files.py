@@ -61,13 +61,17 @@ def write_address(local: Path, url: str) -> None:
 
 def prune(local: Path) -> None:
     """Removes tombstones so old that nobody can still be about to start what they stand for, and environments
-    that no run uses and none has asked for in 30 days."""
+    that no run uses and none has asked for in 30 days; also what interpreters said longer ago."""
     now = time.time()
     with os.scandir(local / "ended") as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 if now - entry.stat().st_mtime > _TOMBSTONE_SECONDS:
                     Path(entry.path).unlink()
+    for path in (local / "environments").glob("*"):  # what is still needed is asked for anew
+        with suppress(FileNotFoundError):
+            if now - path.stat().st_mtime > _ENVIRONMENT_SECONDS:
+                path.unlink()
     for lock in (local / "venvs").glob("*.lock"):
         _prune_environment(lock, now - _ENVIRONMENT_SECONDS)
 

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,43 +52,75 @@ class Part:
         return [line for line in self.lines if not line.differs]
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a run: its complete spec and source, which version of which definition it was made of, and
+    what it ran in. `packages` is None where that is not known."""
+
+    spec: Mapping[str, Any]
+    source: Mapping[str, Any]
+    definition: str | None = None
+    python_version: str | None = None
+    packages: Mapping[str, str] | None = None
+    platform: Mapping[str, str] = field(default_factory=dict)
+
+
 TITLES = {
     "parameters": N_("Parameters"),
     "code": N_("Code"),
     "definition": N_("Definition"),
+    "settings": N_("Other settings"),
     "environment": N_("Environment"),
     "resources": N_("Resources"),
+    "platform": N_("Platform"),
 }
+PACKAGE = "package/"
+"""Before the name of a line that is about an installed package."""
+_MOST_PACKAGES = 200
 _CODE = ("snapshot",)
 _ENVIRONMENT = ("image", "python", "requirements")
 _RESOURCES = ("cpu", "memory", "gpus", "replicas", "pool")
-# How a run is named and found says nothing about what it does; the rest of a spec is its definition.
+# How a run is named and found says nothing about what it does; the rest of a spec are its other settings.
 _ELSEWHERE = {*_CODE, *_ENVIRONMENT, *_RESOURCES, "command", "script", "parameters", "env"}
 _LABELS = {"name", "tags", "experiment"}
 
 
-def compare(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Part]:
-    """What differs between runs, each given as (complete spec, source). Every part is there, also an empty one."""
-    columns = [_facts(spec, source) for spec, source in runs]
+def compare(runs: Sequence[Facts]) -> list[Part]:
+    """What differs between runs. Every part is there, also an empty one."""
+    columns = [_facts(run) for run in runs]
+    for column, packages in zip(columns, _packages(runs), strict=True):
+        column["environment"] |= packages
     return [
         Part(key, title, tuple(sorted(_lines([column[key] for column in columns]), key=lambda line: not line.differs)))
         for key, title in TITLES.items()
     ]
 
 
-def _facts(spec: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _facts(run: Facts) -> dict[str, dict[str, Any]]:
+    spec = run.spec
     command = spec.get("command")
     code = {"command": " ".join(map(str, command)) if isinstance(command, list) else spec.get("script")}
-    code |= {name: spec.get(name) for name in _CODE} | dict(source)
+    source = {name: value for name, value in run.source.items() if value != code["command"]}  # the entry says it again
+    code |= {name: spec.get(name) for name in _CODE} | source
     environment = {name: spec.get(name) for name in _ENVIRONMENT}
     environment |= {f"${name}": value for name, value in (spec.get("env") or {}).items()}
     return {
         "parameters": dict(spec.get("parameters") or {}),
         "code": code,
-        "definition": {name: spec[name] for name in spec if name not in _ELSEWHERE | _LABELS},
-        "environment": environment,
+        "definition": {"definition": run.definition},
+        "settings": {name: spec[name] for name in spec if name not in _ELSEWHERE | _LABELS},
+        "environment": environment | {"python_version": run.python_version},
         "resources": {name: spec.get(name) for name in _RESOURCES},
+        "platform": dict(run.platform),
     }
+
+
+def _packages(runs: Sequence[Facts]) -> list[dict[str, str | None]]:
+    """Of each run, the packages that are not the same in all of which they are known; hundreds are in most."""
+    known = [run.packages for run in runs if run.packages is not None]
+    names = sorted({name for packages in known for name in packages})
+    odd = [name for name in names if len({packages.get(name) for packages in known}) > 1][:_MOST_PACKAGES]
+    return [{f"{PACKAGE}{name}": (run.packages or {}).get(name) for name in odd} for run in runs]
 
 
 def _lines(columns: Sequence[Mapping[str, Any]]) -> Iterable[Line]:

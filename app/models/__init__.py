@@ -2,6 +2,7 @@
 
 from app.models.audit import AuditEntry
 from app.models.base import Base
+from app.models.capsule import Capsule, Environment
 from app.models.cluster import Cluster, Pool, Reservation
 from app.models.definition import Definition, DefinitionVersion
 from app.models.idempotency import IdempotencyKey
@@ -31,9 +32,11 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Base",
+    "Capsule",
     "Cluster",
     "Definition",
     "DefinitionVersion",
+    "Environment",
     "IdempotencyKey",
     "Lease",
     "LogChunk",

@@ -131,6 +131,8 @@ class Attempt(Base):
     logs_sealed_at: Mapped[Time | None]
     outputs_stored_at: Mapped[Time | None]
     cleaned_at: Mapped[Time | None]  # nothing of it is left in its cluster
+    environment: Mapped[str | None]  # the digest of what its program ran in, see models/capsule.py
+    platform: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # Berth, system, machine
 
 
 class Replica(Base):

@@ -239,6 +239,17 @@ def get_runs(session: Session, actor: Actor, project_id: uuid.UUID, public_ids: 
     return [found[public_id] for public_id in public_ids if public_id in found]
 
 
+def find_previous(session: Session, project_id: uuid.UUID, name: str, before: uuid.UUID) -> str | None:
+    """The public id of the newest run of the project with this name that was submitted before the one given."""
+    found = driver(session).execute(
+        "select public_id from run where project_id = %s and not archived and name = %s and id < %s"
+        " order by id desc limit 1",
+        [project_id, name, before],
+    )
+    previous = found.fetchone()
+    return previous[0] if previous else None
+
+
 class RunRef(NamedTuple):
     """Just enough of a run to ask what may be done with it."""
 

@@ -15,12 +15,15 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from app.clusters.base import NO_SECRETS, ProcessPlan, SecretRef, SecretValues
+from app.domain import capsule
 from app.domain.quantities import parse_cpu, parse_duration, parse_memory
 from app.domain.states import TERMINAL, Cause, RunState, advance, may_retry
 from app.queue import wake_admission
+from app.repositories import capsules
 from app.services import secrets
 from app.services.run_tokens import run_token
 from app.settings import get_settings
+from app.workloads.base import Spec
 from app.workloads.registry import KINDS, read_spec
 
 # How long logs and outputs may keep an ended attempt from being shown as ended.
@@ -45,6 +48,7 @@ class Act(StrEnum):
     NOTHING = "nothing"
     START = "start"
     STOP = "stop"
+    DESCRIBE = "describe"
     STORE_OUTPUTS = "store_outputs"
     CLEAN_UP = "clean_up"
 
@@ -92,7 +96,7 @@ select id, public_id, project_id, name, pool, spec, desired, state, attempt, gen
 """)
 _ATTEMPTS = text("""
 select attempt.number, attempt.state, attempt.handle is not null as is_started, attempt.finished_at,
-       attempt.logs_sealed_at, attempt.outputs_stored_at, observation.status,
+       attempt.logs_sealed_at, attempt.outputs_stored_at, attempt.environment, observation.status,
        extract(epoch from now() - attempt.admitted_at) as age,
        extract(epoch from now() - observation.seen_at) as seen_ago
   from attempt left join observation on observation.run_id = attempt.run_id and observation.attempt = attempt.number
@@ -152,10 +156,13 @@ def _step_of(session: Session, run: Row[Any], attempt: Row[Any]) -> Step | None:
         is_last = run.state in TERMINAL and attempt.number == run.attempt
         return Step(Act.CLEAN_UP, is_last=is_last, **here)
     status = attempt.status
+    if status is not None and status.get("described") and attempt.environment is None:
+        return Step(Act.DESCRIBE, **here)
     if status is not None and status["gone"]:
         return _step_after_end(session, run, attempt, here)
     if run.desired == RunState.STOPPED:
-        return Step(Act.STOP, grace_seconds=parse_duration(run.spec.get("grace", "30s")), again_in=10.0, **here)
+        grace = parse_duration(_spec(session, run).grace)
+        return Step(Act.STOP, grace_seconds=grace, again_in=10.0, **here)
     phases = {replica["phase"] for replica in status["replicas"]} if status else {"starting"}
     if phases != {"starting"} and attempt.state == RunState.STARTING:
         _record_running(session, run, attempt)
@@ -163,7 +170,7 @@ def _step_of(session: Session, run: Row[Any], attempt: Row[Any]) -> Step | None:
     # Started, but nothing of it was seen since: start again, which finds what is there.
     is_overdue = attempt.is_started and phases == {"starting"} and attempt.age > 5 and (attempt.seen_ago or 99) > 5
     if not attempt.is_started or is_overdue:
-        plan = _plan(run, attempt.number)
+        plan = _plan(run, _spec(session, run), attempt.number)
         values = secrets.resolve(session, run.id, run.project_id, plan.secrets)
         return Step(Act.START, plan=plan, secrets=values, again_in=10.0, **here)
     if phases == {"starting"}:
@@ -193,10 +200,15 @@ def _is_queued(session: Session, run_id: uuid.UUID) -> bool:
     return state == RunState.QUEUED
 
 
-def _plan(run: Row[Any], attempt: int) -> ProcessPlan:
+def _spec(session: Session, run: Row[Any]) -> Spec:
+    """The spec as it was meant when the run was submitted: its manifest has all defaults, which may differ today."""
+    kept = capsules.find_manifest(session, run.id)
+    return read_spec(capsule.spec_of(kept.manifest, run.spec) if kept else run.spec)
+
+
+def _plan(run: Row[Any], spec: Spec, attempt: int) -> ProcessPlan:
     """The same plan however often it is made: a repeated start must find what the first one made."""
     settings = get_settings()
-    spec = read_spec(run.spec)
     env = dict(spec.env)
     for name, value in spec.parameters.items():
         env["BERTH_PARAM_" + name.upper().replace(".", "_").replace("-", "_")] = (
@@ -255,6 +267,30 @@ def record_rejected(session: Session, held: Claim, attempt: int, message: str) -
     session.execute(
         text("update attempt set logs_sealed_at = now() where run_id = :id and number = :number"),
         {"id": run.id, "number": attempt},
+    )
+
+
+def record_described(session: Session, held: Claim, attempt: int, found: dict[str, Any]) -> None:
+    """What the attempt runs in, as its cluster tells. Raises LeaseLostError."""
+    run = _guard(session, held)
+    text_of = capsule.canonical(capsule.read_environment(found).document())
+    session.execute(
+        text("""
+        with kept as (
+          insert into environment (project_id, digest, document)
+          values (:project_id, :digest, cast(:document as jsonb)) on conflict do nothing
+        )
+        update attempt set environment = :digest, platform = cast(:platform as jsonb)
+         where run_id = :id and number = :number and environment is null
+        """),
+        {
+            "id": run.id,
+            "project_id": run.project_id,
+            "number": attempt,
+            "digest": capsule.digest_of(text_of),
+            "document": text_of,
+            "platform": json.dumps(capsule.read_platform(found.get("platform"))),
+        },
     )
 
 
@@ -317,7 +353,7 @@ def _record_end(session: Session, run: Row[Any], attempt: Row[Any]) -> None:
             {"id": run.id, "number": attempt.number},
         )
     }
-    retries = read_spec(run.spec).retries
+    retries = _spec(session, run).retries
     wants_more = run.desired != RunState.STOPPED
     if result.cause and wants_more and may_retry(result.cause, attempt.number, retries, used):
         data = {"attempt": attempt.number, "next": attempt.number + 1, "cause": result.cause}

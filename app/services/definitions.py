@@ -162,7 +162,8 @@ def run_definition(
         spec = definitions.build_spec(definition, values, changes)
     except ValidationError as error:
         raise Invalid(_blamed(definition.spec, error, changes or {})) from None
-    return runs.submit_run(session, actor, project_id, spec, {}, once=once, definition=(row.id, found.number))
+    made_of = runs.MadeOf(row.id, found.number, name)
+    return runs.submit_run(session, actor, project_id, spec, {}, once=once, definition=made_of)
 
 
 def check(text: str, name: str | None = None) -> definitions.Definition:

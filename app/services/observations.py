@@ -72,7 +72,8 @@ _LOST = {"gone": True, "replicas": [{"index": 0, "phase": "lost", "cause": "lost
 
 def status_document(status: ObjectStatus) -> dict[str, Any]:
     """What is stored of an object: everything but the ids, which are the row's key."""
-    return {"gone": status.gone, "replicas": [asdict(replica) for replica in status.replicas]}
+    made: dict[str, Any] = {"gone": status.gone, "replicas": [asdict(replica) for replica in status.replicas]}
+    return made | ({"described": True} if status.described else {})
 
 
 def record_statuses(session: Session, term: Term, statuses: Sequence[ObjectStatus]) -> None:

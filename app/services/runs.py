@@ -3,21 +3,24 @@
 import json
 import time
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from app.db import after_commit, driver
+from app.domain import capsule
 from app.domain.access import Action, Actor
 from app.domain.names import new_run_id
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired
-from app.errors import N_, FieldError, Invalid, NotFound, TooMany
+from app.errors import N_, AppError, Conflict, FieldError, Invalid, NotFound, TooMany
 from app.faults import crash_point
 from app.queue import mark_due
+from app.repositories import capsules
 from app.repositories.runs import DETAIL, JOINED, RunRow, get_run
 from app.services import idempotency, secrets
 from app.services.identity import require
@@ -55,6 +58,23 @@ class UnknownSnapshot(Invalid):
     hint = N_("Upload it first: PUT /api/v1/projects/<project>/snapshots/<sha256>. `berth run submit` does both.")
 
 
+class NotRepeatable(Conflict):
+    """What a run was cannot be had any more."""
+
+    code = "RUN_NOT_REPEATABLE"
+    title = N_("It cannot be run again exactly")
+    detail = N_("Something that the run {run} used is not there any more, or is not known. Nothing was submitted.")
+    hint = N_("What it is stands under errors. `berth run rerun` without --exact takes what is there now.")
+
+
+class MadeOf(NamedTuple):
+    """The job definition that a run is made of, and which version of it."""
+
+    id: uuid.UUID
+    version: int
+    name: str
+
+
 class TooManyWaiting(TooMany):
     """The project's line is full."""
 
@@ -84,6 +104,8 @@ def _submit_statement(*, with_key: bool) -> str:
              %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}'
              from {"once" if with_key else "home"}
       returning *
+    ), kept as (
+      insert into capsule (run_id, manifest, digest) select id, %(manifest)s, %(digest)s from made
     ), told as (
       insert into run_event (run_id, code, attempt, new_state, actor_id, data)
       select id, 'submitted', 1, 'queued', created_by, jsonb_build_object('by', %(actor_name)s::text) from made
@@ -110,18 +132,21 @@ def submit_run(
     *,
     once: idempotency.Claim | None = None,
     parent_id: uuid.UUID | None = None,
-    definition: tuple[uuid.UUID, int] | None = None,
+    definition: MadeOf | None = None,
+    manifest: str | None = None,
 ) -> RunRow:
     """Puts a run in line and returns it; it starts when its pool has room.
 
-    With a `once` that was used before, the run that it made. `definition` is the key of the definition that it
-    was made of, and which version. Nothing is reserved here: this refuses only
-    what could never start. Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
+    With a `once` that was used before, the run that it made. `manifest` is that of another run which this one
+    repeats; else it is made of the spec. Nothing is reserved here: this refuses only what could never start.
+    Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
     check_startable(session, project_id, spec)
     asked = spec.resources
     stored = spec.model_dump(mode="json", exclude_defaults=True) | {"kind": _kind(spec), "name": spec.name}
+    if manifest is None:
+        manifest = manifest_of(spec, definition)
     values: dict[str, Any] = {
         "id": uuid7(),
         "public_id": new_run_id(),
@@ -137,8 +162,10 @@ def submit_run(
         "tags": spec.tags,
         "experiment": spec.experiment,
         "parent_id": parent_id,
-        "definition_id": definition[0] if definition else None,
-        "definition_version": definition[1] if definition else None,
+        "definition_id": definition.id if definition else None,
+        "definition_version": definition.version if definition else None,
+        "manifest": manifest,
+        "digest": capsule.digest_of(manifest),
         "pool": spec.pool,
         "priority": PRIORITIES[spec.priority],
         "cpu_millis": asked.cpu_millis,
@@ -158,6 +185,12 @@ def submit_run(
     if answer is None:
         raise NotFound
     return get_run(session, actor, answer.location or "")
+
+
+def manifest_of(spec: Spec, definition: MadeOf | None) -> str:
+    """What a run of this spec is, as canonical JSON."""
+    named = (definition.name, definition.version) if definition else None
+    return capsule.make_manifest(spec.model_dump(mode="json"), _kind(spec), named)
 
 
 def _submitted() -> None:
@@ -180,17 +213,17 @@ def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None
         )
     if capacity is not None and not spec.resources.fits(capacity):
         raise _never_fits(spec, capacity)
-    if spec.snapshot is not None:
-        found = session.scalar(
-            text("select 1 from snapshot where project_id = :project_id and digest = :digest"),
-            {"project_id": project_id, "digest": spec.snapshot},
-        )
-        if found is None:
-            raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
+    if spec.snapshot is not None and not _has_snapshot(session, project_id, spec.snapshot):
+        raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
     secrets.check_secrets(session, project_id, spec)
     limit = get_settings().limits.waiting_runs_per_project
     if _line_length(session, project_id, limit) >= limit:
         raise TooManyWaiting(limit=limit)
+
+
+def _has_snapshot(session: Session, project_id: uuid.UUID, digest: str) -> bool:
+    statement = text("select 1 from snapshot where project_id = :project_id and digest = :digest")
+    return session.scalar(statement, {"project_id": project_id, "digest": digest}) is not None
 
 
 def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
@@ -309,9 +342,71 @@ def rerun(
         spec.pop("command", None)
     spec["kind"] = run.kind
     checked = KINDS[run.kind].spec.model_validate(spec)
-    made_of = None
-    if run.definition_id is not None and run.definition_version is not None:
-        made_of = run.definition_id, run.definition_version
     return submit_run(
-        session, actor, run.project_id, checked, run.source, once=once, parent_id=run.id, definition=made_of
+        session, actor, run.project_id, checked, run.source, once=once, parent_id=run.id, definition=_made_of(run)
     )
+
+
+def _made_of(run: RunRow) -> MadeOf | None:
+    if run.definition_id is None or run.definition_version is None:
+        return None
+    return MadeOf(run.definition_id, run.definition_version, run.definition or "")
+
+
+def rerun_exactly(session: Session, actor: Actor, public_id: str, *, once: idempotency.Claim | None = None) -> RunRow:
+    """Submits a run with the very manifest of another one, whatever the defaults are today.
+
+    Raises NotRepeatable, with one of its `errors` for each thing that is not there any more, and TooManyWaiting.
+    """
+    run = get_run(session, actor, public_id)
+    require(actor, Action.RUN_WRITE, run.project_id)
+    kept = capsules.find_manifest(session, run.id)
+    if kept is None:
+        message = N_("it is older than capsules, so what its defaults were is not known")
+        raise NotRepeatable([FieldError("/manifest", message)], run=public_id)
+    labels = {"name": run.name, "tags": run.tags, "experiment": run.experiment}
+    try:
+        spec = KINDS[run.kind].spec.model_validate(capsule.spec_of(kept.manifest, labels))
+        is_same = capsule.is_covered(kept.manifest, spec.model_dump(mode="json"))
+    except (ValidationError, KeyError):
+        is_same = False
+    if not is_same:
+        message = N_("this version of Berth does not take all of its spec as it was")
+        raise NotRepeatable([FieldError("/manifest", message)], run=public_id)
+    missing = _not_there(session, run.project_id, spec)
+    if missing:
+        raise NotRepeatable(missing, run=public_id)
+    return submit_run(
+        session,
+        actor,
+        run.project_id,
+        spec,
+        run.source,
+        once=once,
+        parent_id=run.id,
+        definition=_made_of(run),
+        manifest=kept.manifest,
+    )
+
+
+def _not_there(session: Session, project_id: uuid.UUID, spec: Spec) -> list[FieldError]:
+    """Everything that the spec needs and that is gone, in place of only the first."""
+    found = []
+    if spec.snapshot is not None and not _has_snapshot(session, project_id, spec.snapshot):
+        found.append(FieldError("/spec/snapshot", N_("the uploaded code is not kept any more")))
+        if spec.requirements is not None:
+            message = N_("was a file of the uploaded code, which is not kept any more")
+            found.append(FieldError("/spec/requirements", message))
+    pools = _pools(session)
+    if pools and spec.pool not in pools:
+        slots = {"pool": spec.pool}
+        found.append(FieldError("/spec/pool", N_("there is no pool {pool} any more"), slots=slots))
+    elif spec.pool in pools and not spec.resources.fits(pools[spec.pool]):
+        message = N_("the pool has become too small: it asks for {asked}, and there is {capacity} in all")
+        slots = {"asked": str(spec.resources), "capacity": str(pools[spec.pool])}
+        found.append(FieldError("/spec/pool", message, slots=slots))
+    try:
+        secrets.check_secrets(session, project_id, spec)
+    except AppError as problem:
+        found += problem.errors
+    return found

@@ -1,5 +1,7 @@
 """Code that is submitted: checked archives, kept once per project under their SHA-256."""
 
+import hashlib
+import io
 import re
 import uuid
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from typing import IO
 
 from app.db import read_session, unit_of_work
 from app.domain.access import Actor
-from app.domain.archives import ArchiveLimits, ArchiveRefused, check_archive
+from app.domain.archives import ArchiveLimits, ArchiveRefused, check_archive, read_archive, refusing_damage
 from app.errors import N_, Invalid, NotFound
 from app.repositories import snapshots
 from app.repositories.snapshots import SnapshotRow
@@ -15,6 +17,9 @@ from app.services import audit
 from app.settings import get_settings
 from app.stores import objects
 
+MOST_COMPARED_BYTES = 16 << 20
+"""Archives above this are not opened to say which of their files differ."""
+_MOST_UNPACKED_BYTES = 128 << 20
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -90,3 +95,30 @@ def open_snapshot(project_id: str | uuid.UUID, digest: str) -> Iterator[bytes]:
     """A snapshot's bytes, for a cluster. Raises FileNotFoundError (ObjectMissing) before the first piece."""
     project = uuid.UUID(str(project_id))
     return objects.of(project).get(objects.snapshot_key(project, digest))
+
+
+def list_files(project_id: uuid.UUID, digest: str) -> dict[str, str]:
+    """A snapshot's files by path, each with what tells its content and kind from others.
+
+    Raises FileNotFoundError, and ArchiveRefused for one that is larger than is compared.
+    """
+    archive = io.BytesIO()
+    for piece in open_snapshot(project_id, digest):
+        if archive.tell() + len(piece) > MOST_COMPARED_BYTES:
+            raise ArchiveRefused("the archive is too large to be compared")
+        archive.write(piece)
+    archive.seek(0)
+    found = {}
+    with refusing_damage():
+        for entry in read_archive(archive, ArchiveLimits(get_settings().limits.snapshot_files, _MOST_UNPACKED_BYTES)):
+            if entry.kind != "folder":
+                content = entry.link if entry.content is None else _digest_of(entry.content)
+                found["/".join(entry.parts)] = f"{entry.kind} {entry.mode & 0o111:o} {content}"
+    return found
+
+
+def _digest_of(content: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while piece := content.read(1 << 18):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from app.domain.comparing import FEWEST, TITLES, Direction, Line, best, direction_of
+from app.domain.comparing import FEWEST, PACKAGE, TITLES, Direction, Line, best, direction_of
 from app.domain.states import TERMINAL
 from app.services.comparing import Comparison, summary
 from app.web import formats, statuses
@@ -158,7 +158,10 @@ def _column(view: View, row: Any, place: int, ids: list[str], url: str, kept: Ma
 
 def _row(line: Line) -> Row:
     first = line.values[0]
-    return Row(line.name, [Cell("–" if value is None else value, value != first) for value in line.values])
+    return Row(
+        line.name.removeprefix(PACKAGE),
+        [Cell("–" if value is None else value, value != first) for value in line.values],
+    )
 
 
 def _metric(

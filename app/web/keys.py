@@ -44,6 +44,7 @@ RUN = [
     Key("m", "tab-metrics", N_("Metrics")),
     Key("y", "tab-system", N_("System")),
     Key("a", "tab-outputs", N_("Outputs")),
+    Key("p", "tab-spec", N_("Spec")),
     Key("v", "tab-events", N_("Events")),
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),

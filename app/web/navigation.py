@@ -49,6 +49,7 @@ RUN = (
     Tab("metrics", N_("Metrics"), "/metrics"),
     Tab("system", N_("System"), "/system"),
     Tab("outputs", N_("Outputs"), "/outputs"),
+    Tab("spec", N_("Spec"), "/spec"),
     Tab("events", N_("Events"), "/events"),
 )
 SETTINGS = (

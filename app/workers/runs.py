@@ -102,6 +102,11 @@ def _act(held: Claim, step: Step) -> bool:
         _keep_usage(cluster, held.run_id, step.attempt)
         store_outputs(cluster, held.run_id, step.public_id, step.attempt)
         crash_point("converge.after_outputs")
+    elif step.act == Act.DESCRIBE:
+        # What was there and is gone, with the attempt's folder, is not known; it is not asked for again.
+        found = cluster.environment(step.public_id, step.attempt) or {"note": "What it ran in could not be read."}
+        with unit_of_work() as session:
+            convergence.record_described(session, held, step.attempt, found)
     elif step.act == Act.CLEAN_UP:
         cluster.clean_up(step.public_id, step.attempt, last=step.is_last)
         crash_point("converge.after_clean_up")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from berth import quantities
-from berth.cli import run_bulk, run_files, run_logs, run_submit, run_usage
+from berth.cli import run_bulk, run_capsule, run_files, run_logs, run_submit, run_usage
 from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import STATES, Column, Item
@@ -249,8 +249,16 @@ def _stop(shell: Shell) -> int:
     return _for_each(shell, "stopping", lambda run_id: shell.client.runs.stop(run_id))
 
 
+def _rerun_arguments(parser: argparse.ArgumentParser) -> None:
+    _ids(parser)
+    parser.add_argument(
+        "--exact", action="store_true", help="with the very manifest of the run, all defaults as they were, or not"
+    )
+
+
 def _rerun(shell: Shell) -> int:
-    return _for_each(shell, "submitted", lambda run_id: shell.client.runs.rerun(run_id))
+    exact = shell.options.exact
+    return _for_each(shell, "submitted", lambda run_id: shell.client.runs.rerun(run_id, exact=exact))
 
 
 def _for_each(shell: Shell, done: str, act: Any) -> int:
@@ -317,8 +325,11 @@ COMMANDS = (
         run_bulk.selection_arguments,
         RUN_FIELDS,
     ),
-    Command("run rerun", _rerun, "submit the same again", "berth run rerun @last", _ids, RUN_FIELDS),
+    Command(
+        "run rerun", _rerun, "submit the same again", "berth run rerun --exact @last", _rerun_arguments, RUN_FIELDS
+    ),
     run_submit.CLONE,
+    *run_capsule.COMMANDS,
     *run_bulk.COMMANDS,
     run_usage.USAGE,
     run_files.OUTPUTS,

@@ -42,7 +42,7 @@ def test_what_differs_and_which_is_best(world: World) -> None:
     body = compare(world, first, second).json()
     assert body["summary"] == (
         "These 2 runs differ in parameters (lr 0.1 / 1.0); code (git_commit aaaaaaaa / bbbbbbbb); "
-        "environment ($A – / x). The same in all: definition, resources."
+        "environment ($A – / x). The same in all: definition, other settings, resources, platform."
     )
     parts = {part["part"]: part["lines"] for part in body["parts"]}
     assert parts["parameters"][0] == {"name": "lr", "differs": True, "values": ["0.1", "1.0"]}

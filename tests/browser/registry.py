@@ -26,6 +26,10 @@ def _run(key: str, query: str = "") -> Callable[[Seed], str]:
     return lambda seed: f"{VISION}/{seed.runs[key]}{query}"
 
 
+def _diff(key: str, other: str) -> Callable[[Seed], str]:
+    return lambda seed: f"{VISION}/{seed.runs[key]}/spec?diff={seed.runs[other]}"
+
+
 def _at(path: str) -> Callable[[Seed], str]:
     return lambda _: path
 
@@ -45,6 +49,7 @@ LOGS = f"{RUN}/logs"
 METRICS = f"{RUN}/metrics"
 EVENTS = f"{RUN}/events"
 OUTPUTS = f"{RUN}/outputs"
+SPEC = f"{RUN}/spec"
 FILE = f"{RUN}/outputs/{{path:path}}"
 SYSTEM = f"{RUN}/system"
 RETENTION = "/projects/{project}/settings/retention"
@@ -201,6 +206,22 @@ PAGES = [
     Page("system-none", SYSTEM, _run("long", "/system"), mark="■", is_variant=True),
     Page("system-waiting", SYSTEM, _run("queued", "/system"), mark="◌"),
     Page("outputs", OUTPUTS, _run("outputs", "/outputs"), mark="✓", shows="model.safetensors"),
+    Page("spec", SPEC, _run("succeeded", "/spec"), mark="✓", shows="train.py"),
+    Page("spec-diff", SPEC, _diff("failed", "succeeded"), mark="✕", shows="numpy 2.1.0 → 2.2.1"),
+    Page("spec-same", SPEC, _diff("oom", "starting"), mark="✕", is_variant=True),
+    Page("spec-viewer", SPEC, _run("running", "/spec"), user="bob", mark="●", is_variant=True),
+    Page("spec-waiting", SPEC, _run("queued", "/spec"), mark="◌", is_variant=True),
+    Page("spec-nasty", SPEC, _run("nasty", "/spec"), mark="✓", is_variant=True),
+    Page("spec-long", SPEC, _diff("long", "running"), mark="■", shows=LONG, is_variant=True),
+    Page(
+        "spec-unknown",
+        SPEC,
+        _run("succeeded", "/spec?diff=r-2222222222"),
+        status=404,
+        mark="✓",
+        shows="r-2222222222",
+        is_variant=True,
+    ),
     Page("outputs-none", OUTPUTS, _run("queued", "/outputs"), mark="◌", is_variant=True),
     Page(
         "outputs-folder", FILE, _run("outputs", "/outputs/checkpoints"), mark="✓", shows="step-00000", is_variant=True
@@ -286,6 +307,7 @@ NO_PAGES = {
     "POST /projects/{project}/views/{view}/delete": "form of the list",
     "POST /projects/{project}/runs/{run}/stop": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun": "form of the run's page",
+    "POST /projects/{project}/runs/{run}/rerun-exact": "form of the run's pages",
     "POST /projects/{project}/settings/secrets": "form of the page",
     "POST /projects/{project}/settings/secrets/{secret}": "form of the page",
     "POST /projects/{project}/settings/secrets/{secret}/delete": "form of the page",

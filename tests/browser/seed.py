@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
+from app.domain import capsule
 from app.domain.access import Actor
 from app.domain.loglines import Record, encode
 from app.models import (
     Attempt,
+    Capsule,
     Cluster,
+    Environment,
     LogChunk,
     Membership,
     MetricPoint,
@@ -46,6 +50,7 @@ from app.services import (
     tokens,
 )
 from app.stores import objects
+from app.workloads.kinds.job import JobSpec
 from tests.browser.seed_many import add_many
 from tests.browser.seed_outputs import add_outputs
 from tests.browser.seed_usage import add_usage
@@ -489,6 +494,8 @@ def _run(
             stopped_by=made.ids["alice"] if state == "stopped" else None,
         )
     )
+    if not key.startswith("old"):
+        _capsule(session, run_id, spec)
     session.execute(
         insert(RunEvent).values(
             run_id=run_id,
@@ -518,6 +525,8 @@ def _run(
                 reason=reason and reason[1],
                 first_error=first_error,
                 logs_sealed_at=finished,
+                environment=_environment(session, made.ids[project], key) if started else None,
+                platform={"berth": "0.1.0", "os": "Linux 6.1.0-28-amd64", "machine": "x86_64"} if started else None,
             )
         )
         session.execute(
@@ -559,6 +568,24 @@ def _run(
                     object_key=objects.output_key(made.ids[project], run_id, 1, path),
                 )
             )
+
+
+def _capsule(session: Session, run_id: uuid.UUID, spec: dict[str, Any]) -> None:
+    complete = JobSpec(name="x", command=["x"]).model_dump(mode="json") | spec
+    manifest = capsule.make_manifest(complete, "job", None)
+    session.execute(insert(Capsule).values(run_id=run_id, manifest=manifest, digest=capsule.digest_of(manifest)))
+
+
+def _environment(session: Session, project_id: uuid.UUID, key: str) -> str:
+    """What the attempt ran in; that of failed runs has other versions."""
+    packages = {f"package-{number}": f"1.{number}.0" for number in range(40)}
+    packages |= {"numpy": "2.2.1" if key == "failed" else "2.1.0", "torch": "2.5.1+cu124"}
+    told = {"interpreter": "/srv/venvs/digits/bin/python", "version": "3.11.2", "packages": packages}
+    document = capsule.read_environment(told).document()
+    digest = capsule.digest_of(capsule.canonical(document))
+    values = {"project_id": project_id, "digest": digest, "document": document}
+    session.execute(upsert(Environment).values(values).on_conflict_do_nothing())
+    return digest
 
 
 _LETTERS = str.maketrans("01ilouv", "2345678")

@@ -346,6 +346,7 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     ),
     (views.list_views, "all of a project", lambda s, w: views.list_views(s, w.project, w.person), PAGE),
     (runs.list_run_items, "by default", _items, PAGE),
+    (runs.find_previous, "of a name", lambda s, w: runs.find_previous(s, w.project, "train-50002", w.run), 2),
     (runs.list_by_public_ids, "shown ones", lambda s, w: runs.list_by_public_ids(s, ALL, w.shown), PAGE),
     (runs.list_events, "first", lambda s, w: runs.list_events(s, w.run, limit=PAGE), PAGE),
     (audit.list_entries, "of everything", _audit(), PAGE),

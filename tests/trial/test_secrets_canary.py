@@ -193,13 +193,20 @@ def test_no_value_is_anywhere_but_where_the_job_wrote_it(up: Up) -> None:
         assert ana.api("GET", path).status_code == 200
     ana.api("GET", "/projects/lab/secrets/TOKEN")
     ana.api("POST", "/projects/lab/runs", {"spec": spec | {"secrets": [{"name": "TOKN", "env": "A"}]}})
-    for path in ("settings/secrets", "settings/secrets/TOKEN", "settings/secrets/key", f"runs/{run}", "runs"):
+    found = ana.api("GET", f"/runs/{run}/capsule").json()
+    assert [use["name"] for use in found["manifest"]["spec"]["secrets"]] == ["TOKEN", "password", "key"]
+    assert found["attempts"][0]["environment"]["packages"], "what it ran in is known"
+    pages = (f"runs/{run}", f"runs/{run}/spec", f"runs/{run}/spec?diff={live}", "runs")
+    for path in ("settings/secrets", "settings/secrets/TOKEN", "settings/secrets/key", *pages):
         assert "</html>" in ana.page(f"/projects/lab/{path}")
     for arguments in (("secret", "ls", "--json"), ("run", "show", run, "--json"), ("run", "logs", run)):
         assert ana.berth(*arguments)
+    assert ana.berth("run", "capsule", run, "--json")
+    assert ana.berth("run", "diff", run, live)
+    assert ana.berth("run", "diff", run, live, "--json")
     assert "4 re-encrypted" in ana.berth("admin", "reencrypt-secrets", "--new-key")
     assert "0 re-encrypted" in ana.berth("admin", "reencrypt-secrets")
-    again = ana.api("POST", f"/runs/{run}:rerun", {}).json()["id"]
+    again = ana.api("POST", f"/runs/{run}:rerun", {"exact": True}).json()["id"]
     assert ana.wait(again, "failed")["first_error"] == "RuntimeError: refused with ***", "opened with the new key"
     ana.api("DELETE", "/projects/lab/secrets/unused")
     assert found_in("\n".join(ana.answers).encode()) == []

@@ -12,7 +12,7 @@ from app.api.problems import language_of
 from app.api.routing import new_router, problems
 from app.api.schemas.comparing import ComparisonRead, ExperimentPage, comparison_read
 from app.domain.access import Action
-from app.domain.comparing import Direction, direction_of
+from app.domain.comparing import FEWEST, Direction, direction_of
 from app.repositories import experiments
 from app.services import comparing
 from app.services.comparing import CompareCount, RunsNotFound
@@ -44,8 +44,12 @@ def compare_runs(
     Of loss, error and perplexity less is better, of all else more; `lower` and `higher` name exceptions.
     """
     found = comparing.compare_runs(session, actor, project.id, ids.split(","))
-    told = comparing.summary(found, language_of(request))
-    body = comparison_read(found, project.name, told, lower.split(","), higher.split(","))
+    language = language_of(request)
+    told = []
+    if len(found.runs) == FEWEST:
+        told = comparing.differences(found, language, comparing.code_files(found))
+    summary = comparing.summary(found, language)
+    body = comparison_read(found, project.name, summary, told, lower.split(","), higher.split(","))
     return wire.json_response(body)
 
 

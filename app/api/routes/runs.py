@@ -24,11 +24,13 @@ from app.api.deps import (
 )
 from app.api.problems import language_of
 from app.api.routing import PREFIX, new_router, problems
+from app.api.schemas.capsules import CapsuleRead, capsule_read
 from app.api.schemas.runs import (
     ITEM_FIELDS,
     USUAL_FIELDS,
     Empty,
     EventPage,
+    RunAgain,
     RunClone,
     RunCreate,
     RunPage,
@@ -43,9 +45,9 @@ from app.domain.names import RUN_ID
 from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
 from app.repositories.runs import Position, RunRow, Sort
-from app.services import runs
+from app.services import capsules, runs
 from app.services.identity import require
-from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
+from app.services.runs import NeverFits, NotRepeatable, TooManyWaiting, UnknownPool, UnknownSnapshot
 from app.services.secrets import UnknownSecret
 from app.workloads.findings import field_errors
 
@@ -160,14 +162,27 @@ def stop_run(request: Request, run: RunId, body: Empty, actor: ActorDep, session
     return _accepted(request, runs.stop_run(session, actor, _checked(run)))
 
 
-@router.post("/runs/{run}:rerun", status_code=202, responses=_REFUSALS, response_model=RunRead)
+@router.post(
+    "/runs/{run}:rerun", status_code=202, responses=_REFUSALS | problems(NotRepeatable), response_model=RunRead
+)
 @allowed(Action.RUN_WRITE, late=True)
 def rerun(
-    request: Request, run: RunId, body: Empty, actor: ActorDep, session: SessionDep, once: IdempotencyDep
+    request: Request, run: RunId, body: RunAgain, actor: ActorDep, session: SessionDep, once: IdempotencyDep
 ) -> Response:
-    """Submit the same again: the same code, command and parameters."""
-    del body
-    return _accepted(request, runs.rerun(session, actor, _checked(run), once=once))
+    """Submit the same again: the same code, command and parameters.
+
+    With `exact` also every default as it was then: the new run has the same manifest, whatever has changed since.
+    Where that cannot be, nothing is submitted and each reason is said.
+    """
+    again = runs.rerun_exactly if body.exact else runs.rerun
+    return _accepted(request, again(session, actor, _checked(run), once=once))
+
+
+@router.get("/runs/{run}/capsule", response_model=CapsuleRead)
+@allowed(Action.RUN_READ, late=True)
+def read_capsule(run: RunId, actor: ActorDep, session: ReadSessionDep) -> Response:
+    """What the run really was: its complete plan with a hash, its code, and what each attempt ran in."""
+    return wire.json_response(capsule_read(capsules.get_capsule(session, actor, _checked(run))))
 
 
 @router.post("/runs/{run}:clone", status_code=202, responses=_REFUSALS, response_model=RunRead)

@@ -37,10 +37,17 @@ class ComparedLine(BaseModel):
 
 
 class ComparedPart(BaseModel):
-    """Parameters, code, definition, environment or resources; lines that differ come first."""
+    """Parameters, code, definition, settings, environment, resources or platform; what differs comes first."""
 
     part: str
     lines: list[ComparedLine]
+
+
+class ComparedDifference(BaseModel):
+    """What differs between two runs in one respect. `part` is a key of `parts`, or files, packages or outcome."""
+
+    part: str
+    text: str
 
 
 class ComparedMetric(BaseModel):
@@ -55,9 +62,11 @@ class ComparedMetric(BaseModel):
 
 
 class ComparisonRead(BaseModel):
-    """Runs side by side. `summary` says in words what differs."""
+    """Runs side by side. `summary` says in words what differs; of two runs `differences` do so line by line, from
+    the first to the second."""
 
     summary: str
+    differences: list[ComparedDifference]
     runs: list[ComparedRun]
     parts: list[ComparedPart]
     metrics: list[ComparedMetric]
@@ -129,12 +138,18 @@ def view_read(row: ViewRow, project: str) -> dict[str, Any]:
 
 
 def comparison_read(
-    found: Comparison, project: str, summary: str, lower: Collection[str], higher: Collection[str]
+    found: Comparison,
+    project: str,
+    summary: str,
+    differences: list[tuple[str, str]],
+    lower: Collection[str],
+    higher: Collection[str],
 ) -> dict[str, Any]:
     """A comparison as ComparisonRead has it."""
     ids = ",".join(row.public_id for row in found.runs)
     return {
         "summary": summary,
+        "differences": [{"part": part, "text": text} for part, text in differences],
         "runs": [
             {
                 "id": row.public_id,

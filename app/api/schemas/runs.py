@@ -60,6 +60,14 @@ class Empty(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}]})
 
 
+class RunAgain(BaseModel):
+    """`exact`: with the very manifest of the run, or not at all."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"exact": True}]})
+
+    exact: Annotated[bool, Field(strict=True)] = False
+
+
 class ReasonRead(BaseModel):
     """Why a run waits or why it ended. `code` is stable, `text` is in the reader's language."""
 

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-from app.clusters.local_wrapper import cgroups, child, prepare, private, processes, sandbox
+from app.clusters.local_wrapper import cgroups, child, environments, prepare, private, processes, sandbox
 from app.clusters.local_wrapper.capture import Capture, FirstError
 from app.clusters.local_wrapper.child import Launch, StartError
 from app.clusters.local_wrapper.folder import Folder, send_hint
@@ -128,6 +128,7 @@ class _Attempt:
         if cause := prepare.interruption(self.requests):
             raise prepare.Interrupted(cause)
         ooms = self.limits.group.oom_kills() if self.limits.group else 0
+        described = environments.describe(self.place)
         self.started_at = time.time()
         meter = self._meter(self.started_at)
         program = child.spawn(launch, self._record)
@@ -135,6 +136,7 @@ class _Attempt:
         watchdog = None if self.limits.group else self.plan["memory_bytes"]
         bounds = Bounds(self.plan["timeout_seconds"], self.plan["grace_seconds"], watchdog)
         ended = supervise(program, self.capture, self.requests, bounds, meter=meter)
+        environments.wait_for(described)
         return self._judge(ended, ooms)
 
     def _meter(self, started_at: float) -> Meter:
@@ -172,6 +174,7 @@ class _Attempt:
             program = sandbox.find_program(plan["command"][0], env["PATH"], work)
         except OSError as error:
             raise StartError(str(error)) from error
+        self.place = self._place(program, python, environment)
         secrets = env.get("BERTH_SECRETS")
         view = sandbox.View(
             home=options["home"],
@@ -189,6 +192,19 @@ class _Attempt:
             group=self.limits.group,
             cores=self.limits.cores,
         )
+
+    def _place(self, program: str, python: str, environment: str | None) -> environments.Place:
+        """What the interpreter may see when it is asked: less than the program, and nothing that it could change."""
+        folder, options = self.folder, self.options
+        view = sandbox.View(
+            home=options["home"],
+            attempt=folder.path,
+            writable=[],
+            readable=[path for path in (folder.file("work"), environment) if path],
+            interpreter=options["python"] if environment else python,
+        )
+        confine = sandbox.confine(view) if options["bwrap"] else []
+        return environments.Place(folder, options, program, python, options["bwrap"], confine)
 
     def _record(self, identity: dict[str, Any]) -> None:
         started = {**identity, "started_at": self.started_at, "pgid": identity["pid"]}

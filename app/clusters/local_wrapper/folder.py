@@ -7,6 +7,7 @@ wrapper.lock  held for its whole life by the one wrapper of the attempt; its tex
 setup.json    the process that prepares the folder (unpacking, building an environment), while there is one
 group.json    the control group, where one could be made
 started.json  the program's identity, written before it may begin: from then on it is never started again
+environment.json  the interpreter and its packages, as it said itself, and the machine; may come late or never
 stop          a request to end, with the grace in seconds
 exit.json     how it ended. Nothing of the attempt is alive once it is there
 0.log         the output of replica 0

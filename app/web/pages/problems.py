@@ -160,6 +160,7 @@ _EXAMPLES = {
     "nearest": "8 CPU, 16Gi",
     "new": "12",
     "pool": "local",
+    "run": "r-7f3k2m9qwa",
     "pools": "local",
     "project": "vision",
     "reason": "…",

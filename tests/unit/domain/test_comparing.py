@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from app.domain.comparing import Direction, best, compare, direction_of
+from app.domain.comparing import Direction, Facts, Line, best, compare, direction_of
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,23 @@ def test_what_differs_comes_first_and_by_part() -> None:
         "cpu": "2",
         "env": {"A": "x"},
     }
-    parts = {part.key: part for part in compare([(first, {"git_commit": "aa"}), (second, {"git_commit": "bb"})])}
+    parts = {
+        part.key: part
+        for part in compare([Facts(first, {"git_commit": "aa"}), Facts(second, {"git_commit": "bb"}, "digits@2")])
+    }
     assert [line.name for line in parts["parameters"].lines] == ["lr", "new", "seed"]
     assert [line.values for line in parts["parameters"].different] == [("0.1", "1"), (None, "true")]
     assert [line.name for line in parts["code"].different] == ["git_commit"]
     assert [line.name for line in parts["code"].equal] == ["command"]
     assert [line.name for line in parts["environment"].different] == ["$A"]
     assert [line.name for line in parts["resources"].different] == ["cpu"]
-    assert parts["definition"].lines == (), "names and tags say nothing about what runs do"
+    assert parts["definition"].lines == (Line("definition", (None, "digits@2")),)
+    assert parts["settings"].lines == (), "names and tags say nothing about what runs do"
+
+
+def test_only_packages_that_differ_are_lines() -> None:
+    known = [{"numpy": "2.1.0", "same": "1"}, None, {"numpy": "2.2.1", "same": "1"}]
+    parts = {part.key: part for part in compare([Facts({}, {}, packages=one) for one in known])}
+    assert parts["environment"].lines == (Line("package/numpy", ("2.1.0", None, "2.2.1")),)
+    parts = {part.key: part for part in compare([Facts({}, {}, packages=one) for one in known[:2]])}
+    assert parts["environment"].lines == (), "what is not known does not differ"
