@@ -17,6 +17,7 @@ from app.web.pages import (
     invitation,
     login,
     me,
+    new_run,
     notifications,
     outputs,
     problems,
@@ -34,7 +35,7 @@ from app.web.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-# The list before the page of one run: "changes" is no run's id, and "new" no definition's name.
+# The list before the page of one run: "changes" and "new" are no run's id, and "new" no definition's name.
 for part in (
     assets,
     home,
@@ -44,6 +45,7 @@ for part in (
     terminal,
     runs,
     bulk_runs,
+    new_run,
     outputs,
     run,
     compare,
