@@ -121,6 +121,11 @@ class NewRunPage:
         return [*filled, (max((number for number, _ in filled), default=-1) + 1, ("",) * width)]
 
     @property
+    def shows_more(self) -> bool:
+        """Whether environment and secrets are open: there are some, or something is wrong with them."""
+        return any(self.shown.rows[key] for key in "es") or any(one.field[:2] in ("e-", "s-") for one in self.problems)
+
+    @property
     def mark_list(self) -> str:
         """The lines that are marked, for the page's script: "3:bad 5:chg"."""
         return " ".join(f"{one.number}:{one.kind}" for one in self.marks if one.kind)
