@@ -138,6 +138,8 @@ def problems_of(language: str, mistakes: Sequence[Mistake], typed: Shown) -> lis
         error = mistake.error
         said = translate(language, error.message, **error.slots)
         at = spec_form.field_of(error.pointer, typed)
+        if mistake.remedy and mistake.remedy.kind == remedies.RENAME:
+            at = at.replace("-value", "-name")
         made.append(Problem(number, error.pointer, error.line, at, said, _offer(language, mistake)))
     return made
 
