@@ -13,6 +13,7 @@ from app.services.plans import Plan
 from app.web import reasons, spec_form
 from app.web.spec_form import Shown
 from app.workloads import definition_diff, remedies
+from app.workloads.base import Spec
 from app.workloads.run_text import Checked, Mistake
 
 _MOST_DIFFERENCES = 8
@@ -59,9 +60,10 @@ class Card:
 
 @dataclass(frozen=True)
 class PoolChoice:
-    """A pool to choose, with what is free in it."""
+    """A pool to choose, with what is free in it. `value` is "" for the one that need not be named."""
 
     name: str
+    value: str
     free: str
     is_on: bool
 
@@ -185,8 +187,16 @@ def differences(before: Mapping[str, Any], found: Checked) -> tuple[list[str], s
 
 def pool_choices(rooms: Sequence[Room], chosen: str) -> list[PoolChoice]:
     """The pools, with what is free in each."""
-    on = chosen or "local"
-    return [PoolChoice(room.name, _amount(room.free, room.capacity.gpus > 0), room.name == on) for room in rooms]
+    usual = str(Spec.model_fields["pool"].default)
+    return [
+        PoolChoice(
+            room.name,
+            "" if not chosen and room.name == usual else room.name,
+            _amount(room.free, room.capacity.gpus > 0),
+            room.name == (chosen or usual),
+        )
+        for room in rooms
+    ]
 
 
 def _amount(found: Resources, with_gpus: bool) -> str:
