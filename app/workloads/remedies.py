@@ -100,7 +100,7 @@ def _set(value: Any) -> Remedy:
 
 
 def _typed(path: list[str], fix: str) -> Any:
-    is_whole = path[0] in _NUMBERS or path[0] == "retry"
+    is_whole = path[0] in ("cpu", "retry", *_NUMBERS)
     return int(fix) if is_whole and re.fullmatch(r"-?\d{1,9}", fix) else fix
 
 
