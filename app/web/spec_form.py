@@ -13,6 +13,7 @@ from typing import Any
 from app.errors import N_, FieldError
 from app.workloads import yaml_source
 from app.workloads.parameters import as_text
+from app.workloads.remedies import CAUSES
 from app.workloads.yaml_source import SourceError
 
 LINES = (
@@ -29,7 +30,6 @@ LINES = (
     "timeout",
     "grace",
 )
-CAUSES = ("failed", "oom_killed", "timed_out", "start_failed", "lost")
 _USUAL_RETRY = {"lost": 2}
 MOST_ROWS = 100
 _ROW = re.compile(r"([pes])\.(\d{1,3})\.(name|value|env|file)")

@@ -15,7 +15,7 @@ from app.workloads.parameters import as_text
 
 SET, RENAME, DROP, TEXT = "set", "rename", "drop", "text"
 _MISSING: Any = object()
-_CAUSES = ("failed", "oom_killed", "timed_out", "start_failed", "lost")
+CAUSES = ("failed", "oom_killed", "timed_out", "start_failed", "lost")
 _NUMBERS = {"gpus": 0, "replicas": 1}
 _USUAL: dict[str, Any] = {"cpu": 1, "memory": "1Gi", "timeout": "8h", "grace": "30s", "name": "run", "pool": "local"}
 _BARE_KEY = re.compile(r"(\s*(?:- )?)([^\s:#'\"][^:#'\"]*?)(\s*:(?:\s|$).*)")
@@ -29,6 +29,15 @@ class Remedy:
     kind: str
     value: Any = None
     said: str = ""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A mistake, the path to what it is about, and that itself."""
+
+    path: list[str]
+    value: Any
+    error: FieldError
 
 
 def located(error: FieldError, value: Mapping[str, Any]) -> FieldError:
@@ -50,10 +59,10 @@ def of_value(error: FieldError, document: Mapping[str, Any]) -> Remedy | None:
     value = _at(document, path)
     if error.fix is not None:
         return _set(_typed(path, error.fix))
-    if error.message == "is not a field here" or (path[0] == "retry" and len(path) == 2 and path[1] not in _CAUSES):
+    if error.message == "is not a field here" or (path[0] == "retry" and len(path) == 2 and path[1] not in CAUSES):
         return _called(path)
     of = _BY_MESSAGE.get(error.message)
-    return of(path, value, error) if of else None
+    return of(_Case(path, value, error)) if of else None
 
 
 def patch_of(document: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
@@ -108,7 +117,7 @@ def _called(path: list[str]) -> Remedy:
     """A key that nobody knows: the nearest that somebody does, or none."""
     known: list[str] = [name for name in JobSpec.model_fields if name != "kind"]
     if path[0] == "retry" and len(path) == 2:
-        known = list(_CAUSES)
+        known = list(CAUSES)
     elif path[0] == "secrets":
         known = list(SecretUse.model_fields)
     near = difflib.get_close_matches(path[-1].lower(), known, n=1, cutoff=0.6) or _OTHER_NAMES.get(path[-1].lower(), [])
@@ -133,106 +142,116 @@ _OTHER_NAMES = {
 }
 
 
-def _choice(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    known = [word.strip(" '\"") for word in str(error.slots.get("expected", "")).split(",")]
-    near = difflib.get_close_matches(str(value).lower(), known, n=1, cutoff=0.4)
+def _choice(case: _Case) -> Remedy | None:
+    known = [word.strip(" '\"") for word in str(case.error.slots.get("expected", "")).split(",")]
+    near = difflib.get_close_matches(str(case.value).lower(), known, n=1, cutoff=0.4)
     usual = "normal" if "normal" in known else known[0]
     return _set((near or [usual])[0])
 
 
-def _whole(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,4}\s*", value):
-        return _set(int(value))
-    if isinstance(value, float) and 0 <= value < 1000:
-        return _set(int(value))
-    return _set(_NUMBERS.get(path[0], 1))
+def _whole(case: _Case) -> Remedy | None:
+    if isinstance(case.value, str) and re.fullmatch(r"\s*\d{1,4}\s*", case.value):
+        return _set(int(case.value))
+    if isinstance(case.value, float) and 0 <= case.value < 1000:
+        return _set(int(case.value))
+    return _set(_NUMBERS.get(case.path[0], 1))
 
 
-def _bound(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    limit = next((error.slots[name] for name in ("ge", "le", "gt", "lt") if name in error.slots), None)
+def _bound(case: _Case) -> Remedy | None:
+    limit = next((case.error.slots[name] for name in ("ge", "le", "gt", "lt") if name in case.error.slots), None)
     return _set(int(limit)) if limit is not None and re.fullmatch(r"-?\d+", str(limit)) else None
 
 
-def _list(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    if value is None:
+def _list(case: _Case) -> Remedy | None:
+    if case.value is None:
         return Remedy(DROP)
-    if not isinstance(value, str):
+    if not isinstance(case.value, str):
         return None
     try:
-        parts = shlex.split(value) if path[-1] == "command" else re.split(r"[,\s]+", value.strip())
+        parts = shlex.split(case.value) if case.path[-1] == "command" else re.split(r"[,\s]+", case.value.strip())
     except ValueError:
         return None
     return _set(parts) if parts and any(parts) else Remedy(DROP)
 
 
-def _object(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    if isinstance(value, list) and value and all(isinstance(one, str) and "=" in one for one in value):
-        return _set(dict(one.split("=", 1) for one in value))
+def _object(case: _Case) -> Remedy | None:
+    if isinstance(case.value, list) and case.value and all(isinstance(one, str) and "=" in one for one in case.value):
+        return _set(dict(one.split("=", 1) for one in case.value))
     return Remedy(DROP)
 
 
-def _text(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    if value is None or value is _MISSING:
-        return Remedy(DROP) if path[-1] != "name" else _set(_USUAL["name"])
-    if isinstance(value, bool | int | float):
-        return _set(as_text(value))
-    if isinstance(value, list) and all(isinstance(one, str) for one in value) and path[-1] == "script":
-        return _set("\n".join(value) + "\n")
+def _text(case: _Case) -> Remedy | None:
+    if case.value is None or case.value is _MISSING:
+        return Remedy(DROP) if case.path[-1] != "name" else _set(_USUAL["name"])
+    if isinstance(case.value, bool | int | float):
+        return _set(as_text(case.value))
+    if isinstance(case.value, list) and all(isinstance(one, str) for one in case.value) and case.path[-1] == "script":
+        return _set("\n".join(case.value) + "\n")
     return None
 
 
-def _quantity(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    return Remedy(DROP) if value is None else _set(_USUAL[path[0]]) if path[0] in _USUAL else None
+def _quantity(case: _Case) -> Remedy | None:
+    return Remedy(DROP) if case.value is None else _set(_USUAL[case.path[0]]) if case.path[0] in _USUAL else None
 
 
-def _required(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    return _set(_USUAL["name"]) if path == ["name"] else None
+def _required(case: _Case) -> Remedy | None:
+    return _set(_USUAL["name"]) if case.path == ["name"] else None
 
 
-def _form(path: list[str], value: Any, error: FieldError) -> Remedy | None:
+def _form(case: _Case) -> Remedy | None:
     """A name that breaks the rule for names: without what breaks it."""
-    if path[0] == "snapshot":
+    if case.path[0] == "snapshot":
         return Remedy(DROP)
-    is_key = path[0] in ("parameters", "env") and len(path) == 2
-    written = path[-1] if is_key else value
+    is_key = case.path[0] in ("parameters", "env") and len(case.path) == 2
+    written = case.path[-1] if is_key else case.value
     if not isinstance(written, str):
         return None
     if is_key:
-        made = re.sub(r"[^A-Za-z0-9_.-]+" if path[0] == "parameters" else r"[^A-Za-z0-9_]+", "_", written).strip("_")
+        made = re.sub(r"[^A-Za-z0-9_.-]+" if case.path[0] == "parameters" else r"[^A-Za-z0-9_]+", "_", written).strip(
+            "_"
+        )
         made = f"_{made}" if made[:1].isdigit() else made
         return Remedy(RENAME, made, made) if made and made != written else Remedy(DROP)
-    extra = "._/:@-" if path[0] == "image" else "-" if path[0] == "pool" else "._/-"
+    extra = "._/:@-" if case.path[0] == "image" else "-" if case.path[0] == "pool" else "._/-"
     made = re.sub(rf"[^A-Za-z0-9{extra}]+", "-", written).strip(extra)[:63]
-    made = made.lower() if path[0] == "pool" else made
+    made = made.lower() if case.path[0] == "pool" else made
     return _set(made) if made and made != written else Remedy(DROP)
 
 
-def _one_line(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    made = "".join(char for char in " ".join(str(value).split()) if char.isprintable())
-    return _set(made) if isinstance(value, str) and made else None
+def _one_line(case: _Case) -> Remedy | None:
+    made = "".join(char for char in " ".join(str(case.value).split()) if char.isprintable())
+    return _set(made) if isinstance(case.value, str) and made else None
 
 
-def _cleaned(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    made = "".join(char for char in value if char.isprintable() or char in "\n\t") if isinstance(value, str) else ""
+def _cleaned(case: _Case) -> Remedy | None:
+    made = (
+        "".join(char for char in case.value if char.isprintable() or char in "\n\t")
+        if isinstance(case.value, str)
+        else ""
+    )
     return _set(made) if made else None
 
 
-def _shorter(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    most = str(error.slots.get("max_length", ""))
-    return _set(value[: int(most)]) if isinstance(value, str) and most.isdecimal() and len(path) == 1 else None
+def _shorter(case: _Case) -> Remedy | None:
+    most = str(case.error.slots.get("max_length", ""))
+    return (
+        _set(case.value[: int(most)])
+        if isinstance(case.value, str) and most.isdecimal() and len(case.path) == 1
+        else None
+    )
 
 
-def _place(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+def _place(case: _Case) -> Remedy | None:
+    if not isinstance(case.value, Mapping) or not isinstance(case.value.get("name"), str):
         return None
-    return _set({"name": value["name"], "env": re.sub(r"[^A-Za-z0-9_]+", "_", value["name"])})
+    return _set({"name": case.value["name"], "env": re.sub(r"[^A-Za-z0-9_]+", "_", case.value["name"])})
 
 
-def _drop(path: list[str], value: Any, error: FieldError) -> Remedy | None:
-    return Remedy(DROP) if value is not _MISSING else None
+def _drop(case: _Case) -> Remedy | None:
+    return Remedy(DROP) if case.value is not _MISSING else None
 
 
-_BY_MESSAGE: dict[str, Callable[[list[str], Any, FieldError], Remedy | None]] = {
+_BY_MESSAGE: dict[str, Callable[[_Case], Remedy | None]] = {
     "must be one of {expected}": _choice,
     "must be a whole number": _whole,
     "must be at least {ge}": _bound,

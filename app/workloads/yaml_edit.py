@@ -183,9 +183,8 @@ def _written(text: str, holder: Node, found: Node | None, value: Any) -> Iterato
         yield f"|{ending}" + "".join(pad + row if row else newline for row in rows)
     elif isinstance(value, Mapping) and value and found is None:
         yield "".join(f"{pad}{flow(name)}: {flow(inside)}" for name, inside in value.items())
-    elif isinstance(value, list) and value and found is not None and not found.is_flow:
-        if len(found.items) != len(value):
-            yield "".join(f"{pad}- {flow(inside)}" for inside in value)
+    elif isinstance(value, list) and value and found and not found.is_flow and len(found.items) != len(value):
+        yield "".join(f"{pad}- {flow(inside)}" for inside in value)
 
 
 def _replaced(text: str, node: Node, new: str) -> str:

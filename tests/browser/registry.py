@@ -99,7 +99,9 @@ PAGES = [
     Page("new", f"{LIST}/new", _at(f"{VISION}/new"), shows="run.yaml"),
     Page("new-viewer", f"{LIST}/new", _at(f"{VISION}/new"), user="bob", status=403, mark="✕", is_variant=True),
     Page("new-from", f"{LIST}/new", lambda seed: f"{VISION}/new?from={seed.runs['running']}", shows="r-"),
-    Page("new-with-problems", f"{LIST}/new", lambda seed: f"{VISION}/new?from={seed.runs['nasty']}", shows="parameters"),
+    Page(
+        "new-with-problems", f"{LIST}/new", lambda seed: f"{VISION}/new?from={seed.runs['nasty']}", shows="parameters"
+    ),
     Page("run-queued", RUN, _run("queued"), mark="◌", shows="r-7f3k2m9qwa"),
     Page("run-starting", RUN, _run("starting"), mark="◔", is_variant=True),
     Page("run-running", RUN, _run("running"), mark="●", shows="batch_size"),
