@@ -1,6 +1,6 @@
 """What the page of a new run shows: the form and its YAML, what is wrong where, and what a submit would do. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -246,7 +246,7 @@ def card_of_mistakes(language: str) -> Card:
 
 
 def _bars(language: str, room: Room, asked: Resources) -> list[Bar]:
-    figures = [
+    figures: list[tuple[str, int, int, int, Callable[[int], str]]] = [
         (N_("CPU"), room.capacity.cpu_millis, room.held.cpu_millis, asked.cpu_millis, format_cpu),
         (N_("Memory"), room.capacity.memory_bytes, room.held.memory_bytes, asked.memory_bytes, _memory),
         (N_("GPUs"), room.capacity.gpus, room.held.gpus, asked.gpus, str),

@@ -203,7 +203,8 @@ def _change_rows(
     made: Changes, place: str, shown: Sequence[tuple[str, ...]], typed: Sequence[tuple[str, ...]], value: Any
 ) -> None:
     """Entries by name: those that went, those that are new, those that have another value."""
-    before, after = dict(shown), {}  # type: ignore[var-annotated]
+    before: dict[str, str] = {row[0]: row[1] for row in shown}
+    after: dict[str, str] = {}
     for name, text in ((row[0].strip(), row[1]) for row in typed):
         if not name:
             made.errors.append(FieldError(f"/{place}", N_("has a value without a name")))

@@ -87,8 +87,8 @@ def _with_item(items: list[Any], path: list[str], value: Any) -> list[Any] | Non
     if not rest:
         made[index : index + 1] = [] if value is None else [value]
     elif isinstance(made[index], Mapping):
-        made[index] = {name: one for name, one in made[index].items() if name != rest[0]}
-        made[index] |= {} if value is None else {rest[0]: value}
+        changed = {**made[index], rest[0]: value}
+        made[index] = {name: one for name, one in changed.items() if name != rest[0] or value is not None}
     return made or None
 
 

@@ -144,8 +144,9 @@ def _with(text: str, path: list[str], value: Any, *, blocks: bool = False) -> st
             return made
     if name in holder.entries:
         found = holder.entries[name]
-        if blocks and isinstance(value, list) and (made := _with_items(text, found, value)) is not None:
-            return made
+        items = _with_items(text, found, value) if blocks and isinstance(value, list) else None
+        if items is not None:
+            return items
         return _replaced(text, found, flow(value))
     return _added(text, holder, f"{flow(name)}: {flow(value)}")
 

@@ -29,7 +29,7 @@ CORPUS = [
     (HEAD + SCRIPT + "pool: a100 # the big one\n", "f.pool", "local", ["pool: a100 # the big one"], ["pool: local # the big one"]),
     (HEAD + SCRIPT + "timeout: 8h\n", "f.timeout", "1h30m", ["timeout: 8h"], ["timeout: 1h30m"]),
     (HEAD + SCRIPT + "grace: 10s\n", "f.grace", "", ["grace: 10s"], []),
-    (HEAD + SCRIPT + "image: a/b:1\n", "f.image", "a/b:2", ["image: a/b:1"], ["image: a/b:2"]),
+    (HEAD + SCRIPT + "image: a/b:1\n", "f.image", "a/b:2", ["image: a/b:1"], ['image: "a/b:2"']),
     (HEAD + SCRIPT + "experiment: x\n", "f.experiment", "y z", ["experiment: x"], ["experiment: y z"]),
     (HEAD + SCRIPT + "tags: [a, b] # two\n", "f.tags", "a b c", ["tags: [a, b] # two"], ["tags: [a, b, c] # two"]),
     (HEAD + SCRIPT + "tags:\n  - a # first\n  - b\n", "f.tags", "a, z", ["  - b"], ["  - z"]),
