@@ -69,7 +69,7 @@ def show(value: Mapping[str, Any]) -> Shown:
     made.fields["tags"] = ", ".join(map(_scalar, tags)) if isinstance(tags, list) else _scalar(tags)
     made.fields["program"] = "script" if "script" in value and "command" not in value else "command"
     made.fields["code"] = _code(value)
-    retry = value.get("retry")
+    retry = value.get("retry", _USUAL_RETRY)
     for cause in CAUSES:
         made.fields[f"retry.{cause}"] = _scalar(retry.get(cause)) if isinstance(retry, Mapping) else ""
     for key in "pe":

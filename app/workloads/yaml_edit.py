@@ -140,7 +140,8 @@ def _with(text: str, path: list[str], value: Any, *, blocks: bool = False) -> st
             made = _replaced(text, holder.entries[name], new)
         else:
             made = _added(text, holder, f"{flow(name)}:{'' if new[0] in _NEWLINES else ' '}{new}")
-        if _says(made, path, value) and (isinstance(value, list) or made.count("#") >= text.count("#")):
+        lost = _notes(text, holder.entries[name].value if name in holder.entries else "") - _notes(made, value)
+        if _says(made, path, value) and (isinstance(value, list) or lost <= 0):
             return made
     if name in holder.entries:
         found = holder.entries[name]
@@ -152,6 +153,11 @@ def _with(text: str, path: list[str], value: Any, *, blocks: bool = False) -> st
 
 
 _NEWLINES = "\r\n"
+
+
+def _notes(text: str, value: Any) -> int:
+    """How many number signs stand outside of the value, which is where notes are."""
+    return text.count("#") - (value.count("#") if isinstance(value, str) else 0)
 
 
 def _says(text: str, path: list[str], value: Any) -> bool:
