@@ -36,13 +36,23 @@ class FieldError:
 
 
 class BadValue(ValueError):
-    """A single value that cannot be read, said by pure code that knows no pointer. `fix` is one that can be."""
+    """A single value that cannot be read, said by pure code that knows no pointer. `fix` is one that can be.
+
+    `place` is a pointer below what was being read, where a rule about several fields is best mended in one of them.
+    """
+
+    place = ""
 
     def __init__(self, message: str, fix: str | None = None, **slots: Any) -> None:
         super().__init__(message.format_map(slots))
         self.message = message
         self.fix = fix
         self.slots = slots
+
+    def at(self, place: str) -> "BadValue":
+        """The same, said of the field at `place`."""
+        self.place = place
+        return self
 
 
 class AppError(Exception):

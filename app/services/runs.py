@@ -202,7 +202,15 @@ def _kind(spec: Spec) -> str:
 
 
 def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
-    """Refuses what could never start in this project."""
+    """Refuses what could never start in this project, and what finds its line full."""
+    check_possible(session, project_id, spec)
+    limit = get_settings().limits.waiting_runs_per_project
+    if _line_length(session, project_id, limit) >= limit:
+        raise TooManyWaiting(limit=limit)
+
+
+def check_possible(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
+    """Refuses what could never start in this project. Changes and counts nothing."""
     pools = _pools(session)
     capacity = pools.get(spec.pool)
     if pools and capacity is None:
@@ -216,9 +224,6 @@ def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None
     if spec.snapshot is not None and not _has_snapshot(session, project_id, spec.snapshot):
         raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
     secrets.check_secrets(session, project_id, spec)
-    limit = get_settings().limits.waiting_runs_per_project
-    if _line_length(session, project_id, limit) >= limit:
-        raise TooManyWaiting(limit=limit)
 
 
 def _has_snapshot(session: Session, project_id: uuid.UUID, digest: str) -> bool:

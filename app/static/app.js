@@ -84,6 +84,12 @@ export const actions = {
   ...Object.fromEntries(["overview", "logs", "metrics", "system", "outputs", "spec", "events"].map((tab) => [`tab-${tab}`, () => leave(`[data-tab=${tab}]:not([aria-current])`)])),
   stop: () => $("#stop")?.click(),
   rerun: () => $("#rerun")?.focus(),
+  "new-run": () => leave("#new-run"),
+  clone: () => {
+    const row = $("#rows tr.at") ?? $("#rows tr:focus-within"), link = $("#new-run");
+    if (row && link) location.href = `${link.href}?from=${row.id}`;
+    else leave("#clone");
+  },
 };
 function step(by) {
   const rows = $$("[data-rows] tbody tr"), at = rows.findIndex((row) => row.classList.contains("at"));

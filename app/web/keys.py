@@ -34,6 +34,13 @@ PICKS = [
     Key("a", "pick-page", N_("Tick all rows, or none")),
     Key("v", "compare", N_("Compare the ticked runs")),
 ]
+RUNS = [
+    Key("n", "new-run", N_("New run")),
+    Key("c", "clone", N_("Copy the run and change it")),
+]
+FORM = [
+    Key("Ctrl+Enter", "submit", N_("Submit the form")),
+]
 CHARTS = [
     Key("+", "smoother", N_("Smooth the charts more")),
     Key("-", "rougher", N_("Smooth the charts less")),
@@ -48,6 +55,7 @@ RUN = [
     Key("v", "tab-events", N_("Events")),
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),
+    Key("c", "clone", N_("Copy the run and change it")),
 ]
 LOG = [
     Key("w", "wrap", N_("Wrap long lines")),
@@ -66,6 +74,8 @@ GROUPS: dict[str, tuple[str, list[Key]]] = {
     "everywhere": (N_("Everywhere"), EVERYWHERE),
     "lists": (N_("Lists"), LISTS),
     "picks": (N_("Several runs"), PICKS),
+    "runs": (N_("Runs"), RUNS),
+    "form": (N_("Form"), FORM),
     "run": (N_("Run"), RUN),
     "charts": (N_("Charts"), CHARTS),
     "log": (N_("Log"), LOG),

@@ -17,6 +17,7 @@ from app.web.pages import (
     invitation,
     login,
     me,
+    new_run,
     notifications,
     outputs,
     problems,
@@ -39,7 +40,7 @@ from app.web.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-# The list before the page of one run: "changes" is no run's id, and "new" no definition's name.
+# The list before the page of one run: "changes" and "new" are no run's id, and "new" no definition's name.
 for part in (
     assets,
     home,
@@ -49,6 +50,7 @@ for part in (
     terminal,
     runs,
     bulk_runs,
+    new_run,
     outputs,
     run_logs,
     run_metrics,

@@ -115,6 +115,7 @@ class RunPage:
     stop_warning: str = ""
     metrics_url: str = ""
     live_url: str = ""
+    clone_url: str = ""
     after_url: str = ""
     swap_actions: bool = False
     log: Any = None
@@ -126,6 +127,7 @@ def build(view: View, row: Any, *, may_write: bool, facts: Mapping[str, Any], er
     url = f"/projects/{quote(row.project)}/runs/{row.public_id}"
     return RunPage(
         url=url,
+        clone_url=f"/projects/{quote(row.project)}/runs/new?from={row.public_id}",
         name=row.name,
         status=statuses.chip(view.language, row.state, is_stopping=is_stopping(row)),
         tags=list(row.tags),

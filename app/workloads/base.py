@@ -186,18 +186,19 @@ class Spec(BaseModel):
     @model_validator(mode="after")
     def _one_python(self) -> "Spec":
         if self.python and self.requirements:
-            raise BadValue(N_("python and requirements exclude each other; keep one"))
+            raise BadValue(N_("python and requirements exclude each other; keep one")).at("/python")
         if self.requirements and not self.snapshot:
-            raise BadValue(N_("requirements is a file of the snapshot, and there is no snapshot"))
+            raise BadValue(N_("requirements is a file of the snapshot, and there is no snapshot")).at("/requirements")
         return self
 
     @model_validator(mode="after")
     def _places_of_secrets(self) -> "Spec":
         taken = set(self.env)
-        for use in self.secrets:
+        for number, use in enumerate(self.secrets):
             place = use.env or f"/{use.file}"
             if place in taken:
-                raise BadValue(N_("{name} is set twice, by env or by secrets"), name=place.removeprefix("/"))
+                message = N_("{name} is set twice, by env or by secrets")
+                raise BadValue(message, name=place.removeprefix("/")).at(f"/secrets/{number}")
             taken.add(place)
         return self
 

@@ -66,7 +66,7 @@ def _field_error(finding: Mapping[str, Any]) -> FieldError:
     context = finding.get("ctx") or {}
     cause = context.get("error")
     if isinstance(cause, BadValue):
-        return FieldError(pointer, cause.message, fix=cause.fix, slots=cause.slots)
+        return FieldError(pointer + cause.place, cause.message, fix=cause.fix, slots=cause.slots)
     if finding.get("type") == "value_error" and isinstance(cause, ValueError):
         return FieldError(pointer, str(cause), fix=getattr(cause, "fix", None))
     template = _MESSAGES.get(str(finding.get("type")))

@@ -3,10 +3,13 @@
 A value is replaced where it stands; the result is read again and must say exactly what was asked for.
 """
 
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ruamel.yaml import YAML
 
 from app.errors import N_, BadValue
 from app.workloads import yaml_source
@@ -38,21 +41,69 @@ def merged(value: Any, patch: Any) -> Any:
     return made
 
 
-def patched(text: str, patch: Mapping[str, Any]) -> str:
-    """`text` (a document that can be read) after a merge patch. Raises CannotEdit."""
+def patched(text: str, patch: Mapping[str, Any], *, blocks: bool = False) -> str:
+    """`text` (a document that can be read) after a merge patch. Raises CannotEdit.
+
+    With `blocks`, new values of several lines or entries are written below their key, as people do.
+    """
     wanted = merged(yaml_source.read(text).value, patch)
     edits = _edits(yaml_source.read(text).value, patch, [])
     if len(edits) > MOST:
         raise CannotEdit("", N_("has more than {most} changes; send the YAML itself"), most=MOST)
     try:
         for path, value, is_gone in edits:
-            text = _without(text, path) if is_gone else _with(text, path, value)
+            text = _without(text, path) if is_gone else _with(text, path, value, blocks=blocks)
         is_right = yaml_source.read(text).value == wanted
     except SourceError:
         is_right = False
     if not is_right:
         pointer = "".join(f"/{escaped(part)}" for part in edits[-1][0]) if edits else ""
         raise CannotEdit(pointer, N_("cannot be changed in place; send the YAML itself"))
+    return text
+
+
+def round_trip(text: str, patch: Mapping[str, Any]) -> str:
+    """As `patched`, for what cannot be changed in place: comments and order stay, blanks and quotes may not.
+
+    Raises CannotEdit.
+    """
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 4096
+    try:
+        wanted = merged(yaml_source.read(text).value, patch)
+        document = editor.load(text)
+        _apply(document, patch)
+        stream = io.StringIO()
+        editor.dump(document, stream)
+        if yaml_source.read(stream.getvalue()).value == wanted:
+            return stream.getvalue()
+    except Exception as error:  # the library's own errors are of many classes
+        raise CannotEdit("", N_("cannot be changed in place; send the YAML itself")) from error
+    raise CannotEdit("", N_("cannot be changed in place; send the YAML itself"))
+
+
+def _apply(document: Any, patch: Mapping[str, Any]) -> None:
+    for name, inside in patch.items():
+        if inside is None:
+            document.pop(name, None)
+        elif isinstance(inside, Mapping) and isinstance(document.get(name), Mapping):
+            _apply(document[name], inside)
+        else:
+            document[name] = merged(None, inside)
+
+
+def renamed(text: str, path: list[str], name: str) -> str:
+    """`text` with the key at `path` called `name`; its value, place and notes stay. Raises CannotEdit."""
+    try:
+        node = _find(text, path)
+        return _checked(text[: node.key_start] + flow(name) + text[node.key_end :])
+    except (KeyError, SourceError):
+        raise CannotEdit("".join(f"/{escaped(part)}" for part in path), N_("cannot be renamed")) from None
+
+
+def _checked(text: str) -> str:
+    yaml_source.read(text)
     return text
 
 
@@ -81,16 +132,70 @@ def _find(text: str, path: list[str]) -> Node:
     return node
 
 
-def _with(text: str, path: list[str], value: Any) -> str:
+def _with(text: str, path: list[str], value: Any, *, blocks: bool = False) -> str:
     holder = _find(text, path[:-1])
     name = path[-1]
+    for new in _written(text, holder, holder.entries.get(name), value) if blocks else ():
+        if name in holder.entries:
+            made = _replaced(text, holder.entries[name], new)
+        else:
+            made = _added(text, holder, f"{flow(name)}:{'' if new[0] in _NEWLINES else ' '}{new}")
+        lost = _notes(text, holder.entries[name].value if name in holder.entries else "") - _notes(made, value)
+        if _says(made, path, value) and (isinstance(value, list) or lost <= 0):
+            return made
     if name in holder.entries:
-        return _replaced(text, holder.entries[name], _flow(value))
-    return _added(text, holder, f"{_flow(name)}: {_flow(value)}")
+        found = holder.entries[name]
+        items = _with_items(text, found, value) if blocks and isinstance(value, list) else None
+        if items is not None:
+            return items
+        return _replaced(text, found, flow(value))
+    return _added(text, holder, f"{flow(name)}: {flow(value)}")
+
+
+_NEWLINES = "\r\n"
+
+
+def _notes(text: str, value: Any) -> int:
+    """How many number signs stand outside of the value, which is where notes are."""
+    return text.count("#") - (value.count("#") if isinstance(value, str) else 0)
+
+
+def _says(text: str, path: list[str], value: Any) -> bool:
+    try:
+        return bool(_find(text, path).value == value)
+    except (KeyError, SourceError):
+        return False
+
+
+def _with_items(text: str, node: Node, value: list[Any]) -> str | None:
+    """A list of which single items differ, each changed where it stands; None where that does not do."""
+    if len(node.items) != len(value) or any(one.entries or one.items or not one.is_flow for one in node.items):
+        return None
+    for one, new in reversed(list(zip(node.items, value, strict=True))):
+        if one.value != new or type(one.value) is not type(new):
+            text = text[: one.start] + flow(new) + text[one.end :]
+    return text
+
+
+def _written(text: str, holder: Node, found: Node | None, value: Any) -> Iterator[str]:
+    """Ways to write a value over several lines, the best first; they are tried until one reads as it should."""
+    if holder.is_flow or not holder.entries:
+        return
+    newline = "\r\n" if "\r\n" in text else "\n"
+    first = min(one.key_start for one in holder.entries.values())
+    pad = newline + " " * (first - text.rfind("\n", 0, first) + 1)
+    if isinstance(value, str) and "\n" in value and not value.startswith((" ", "\n")):
+        ending = "" if value.endswith("\n") else "-"
+        rows = value.removesuffix("\n").split("\n")
+        yield f"|{ending}" + "".join(pad + row if row else newline for row in rows)
+    elif isinstance(value, Mapping) and value and found is None:
+        yield "".join(f"{pad}{flow(name)}: {flow(inside)}" for name, inside in value.items())
+    elif isinstance(value, list) and value and found and not found.is_flow and len(found.items) != len(value):
+        yield "".join(f"{pad}- {flow(inside)}" for inside in value)
 
 
 def _replaced(text: str, node: Node, new: str) -> str:
-    if node.is_flow and node.end > node.start:
+    if node.is_flow and node.end > node.start and new[0] not in _NEWLINES:
         return text[: node.start] + new + text[node.end :]
     colon = text.index(":", node.key_end)
     between = text[colon + 1 : max(node.start, colon + 1)].rstrip()
@@ -99,7 +204,8 @@ def _replaced(text: str, node: Node, new: str) -> str:
     if body.endswith("\n"):  # a block of text takes the lines that follow it along
         rest = body[len(body.rstrip()) :] + rest
     gap = f" {between.strip()}" if between.strip() else ""
-    return f"{text[: colon + 1]} {new}{' ' + gap.strip() if gap else ''}{rest}"
+    blank = "" if new[0] in _NEWLINES else " "
+    return f"{text[: colon + 1]}{blank}{new}{' ' + gap.strip() if gap else ''}{rest}"
 
 
 def _added(text: str, holder: Node, entry: str) -> str:
@@ -131,7 +237,7 @@ def _without(text: str, path: list[str]) -> str:
         left = {name: value for name, value in holder.value.items() if name != path[-1]}
         if len(path) == 1:
             raise CannotEdit(f"/{escaped(path[0])}", N_("cannot be changed in place; send the YAML itself"))
-        return _replaced(text, holder, _flow(left))
+        return _replaced(text, holder, flow(left))
     start = text.rfind("\n", 0, node.key_start) + 1
     if text[start : node.key_start].strip():  # "- name: x": the first key shares its line
         raise CannotEdit("", N_("cannot be changed in place; send the YAML itself"))
@@ -142,14 +248,14 @@ def _without(text: str, path: list[str]) -> str:
     return text[:start] + text[end:]
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """A value on one line, in quotes where it would be read as something else."""
     if isinstance(value, str):
         if _PLAIN.fullmatch(value) and len(value) < 200 and yaml_source.read(f"x: {value}\n").value == {"x": value}:
             return value
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_flow(name)}: {_flow(inside)}" for name, inside in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(name)}: {flow(inside)}" for name, inside in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(inside) for inside in value) + "]"
+        return "[" + ", ".join(flow(inside) for inside in value) + "]"
     return json.dumps(value, allow_nan=False)

@@ -105,6 +105,12 @@ PAGES = [
         shows="r-2222222222",
         is_variant=True,
     ),
+    Page("new", f"{LIST}/new", _at(f"{VISION}/new"), shows="run.yaml"),
+    Page("new-viewer", f"{LIST}/new", _at(f"{VISION}/new"), user="bob", status=403, mark="✕", is_variant=True),
+    Page("new-from", f"{LIST}/new", lambda seed: f"{VISION}/new?from={seed.runs['running']}", shows="r-"),
+    Page(
+        "new-with-problems", f"{LIST}/new", lambda seed: f"{VISION}/new?from={seed.runs['nasty']}", shows="parameters"
+    ),
     Page("run-queued", RUN, _run("queued"), mark="◌", shows="r-7f3k2m9qwa"),
     Page("run-starting", RUN, _run("starting"), mark="◔", is_variant=True),
     Page("run-running", RUN, _run("running"), mark="●", shows="batch_size"),
@@ -286,6 +292,8 @@ NO_PAGES = {
     "GET /static/{asked}/{name:path}": "files",
     "GET /r/{run}": "redirects to the run",
     "GET /projects/{project}/runs/changes": "partial of the list",
+    "POST /projects/{project}/runs/new": "form of the page",
+    "POST /projects/{project}/runs/new/check": "partial of the page",
     "GET /projects/{project}/runs/{run}/live": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/after": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/events/new": "partial of the events' page",

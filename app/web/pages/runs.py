@@ -93,6 +93,7 @@ class RunsPage:
     views: list["ViewLink"] = field(default_factory=list)
     is_archive: bool = False
     views_url: str = ""
+    new_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def list_page(
     shell.crumbs = [Crumb(found.name, page.url), Crumb(translate(visitor.language, "Runs"))]
     shell.title = f"{translate(visitor.language, 'Runs')} · {found.name}"
     shell.mark = "●" if any(row.state in LIVE for row in rows) else "○"
-    shell.current, shell.keys = "runs", ("everywhere", "lists", "picks")
+    shell.current, shell.keys = "runs", ("everywhere", "lists", "runs", "picks")
     return render("runs/list.html", shell, page)
 
 
@@ -202,6 +203,7 @@ def _page(visitor: Visitor, project: str, q: str, sort: str) -> RunsPage:
     page.order_url = _url(url, q=q, sort="created" if sort == "-created" else "")
     page.name_order = {"name": "ascending", "-name": "descending"}.get(sort, "")
     page.name_url = _url(url, q=q, sort="-name" if sort == "name" else "name")
+    page.new_url = f"{url}/new"
     page.command_line = f"berth run submit --project {project} --cpu 1 --memory 1Gi -- python train.py"
     return page
 

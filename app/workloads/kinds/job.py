@@ -26,9 +26,9 @@ class JobSpec(Spec):
     @model_validator(mode="after")
     def _one_program(self) -> "JobSpec":
         if (self.command is None) == (self.script is None):
-            raise BadValue(N_("give either command or script"))
+            raise BadValue(N_("give either command or script")).at("/script" if self.script else "/command")
         if self.command is not None and not self.command[0].strip():
-            raise BadValue(N_("the first part of command names the program"))
+            raise BadValue(N_("the first part of command names the program")).at("/command")
         return self
 
 

@@ -1,0 +1,64 @@
+"""What a submit would do, said before it is done: start at once, wait and for what, or never."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.domain import admission
+from app.domain.access import Action, Actor
+from app.domain.quota import Resources
+from app.domain.reasons import Reason
+from app.repositories import pools
+from app.repositories.pools import Room
+from app.services import runs
+from app.services.identity import require
+from app.settings import get_settings
+from app.workloads.base import PRIORITIES, Spec
+
+_AHEAD = 200  # as far as one round of admission looks
+_NOBODY = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`reason` is why it would wait, None where it would start at once; `place` its place in line, None where that
+    is far back. `room` is None while no cluster has said what it has."""
+
+    asked: Resources
+    room: Room | None
+    reason: Reason | None = None
+    place: int | None = None
+
+
+def list_rooms(session: Session) -> Sequence[Room]:
+    """The pools and what is free in them now."""
+    return pools.list_rooms(session, 3 * get_settings().convergence.sweep_seconds + 15)
+
+
+def plan_run(session: Session, actor: Actor, project_id: uuid.UUID, spec: Spec, rooms: Sequence[Room]) -> Plan:
+    """What submitting this now would lead to, by the rules of admission. Nothing is written or held.
+
+    Raises what a submit would: NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret.
+    """
+    require(actor, Action.RUN_WRITE, project_id)
+    runs.check_possible(session, project_id, spec)
+    asked = spec.resources
+    room = next((one for one in rooms if one.name == spec.pool), None)
+    if room is None:
+        return Plan(asked, None)
+    ahead = pools.list_ahead(session, spec.pool, PRIORITIES[spec.priority], _AHEAD)
+    state = admission.PoolState(
+        name=room.name,
+        cluster=room.cluster,
+        capacity=room.capacity,
+        held=room.held,
+        line=[*ahead, admission.Waiting(_NOBODY, "", asked)],
+        holders=room.holders,
+        away_since=room.away_since.isoformat(timespec="seconds") if room.away_since else None,
+    )
+    decision = admission.decide(state)
+    before = sum(one.id in decision.reasons for one in ahead)
+    place = before + 1 if len(ahead) < _AHEAD else None
+    return Plan(asked, room, decision.reasons.get(_NOBODY), place)
