@@ -71,7 +71,8 @@ def _run(method: Callable[Concatenate[Any, P], Run]) -> Callable[Concatenate[Any
 
     @wraps(method)
     async def twin(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncRun:
-        return self._home._own(await self._calls.run(lambda: method(self._noun, *args, **kwargs)))
+        home: AsyncRuns = self._home
+        return home._own(await self._calls.run(lambda: method(self._noun, *args, **kwargs)))
 
     return twin
 

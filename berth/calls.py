@@ -11,7 +11,7 @@ import http.client
 import inspect
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -112,7 +112,8 @@ class Calls:
 
         One that `follows` has a thread of its own, because it waits for long, and hands over each object as it comes.
         """
-        call, turn, made = Call(), threading.Lock(), []
+        call, turn = Call(), threading.Lock()
+        made: list[Iterator[T]] = []
         private = ThreadPoolExecutor(1, thread_name_prefix="berth-follow") if follows else None
 
         def take() -> list[T]:
@@ -124,7 +125,7 @@ class Calls:
         def finish() -> None:
             with turn:
                 for iterator in made:
-                    if isinstance(iterator, Iterator) and hasattr(iterator, "close"):
+                    if isinstance(iterator, Generator):
                         iterator.close()
 
         try:

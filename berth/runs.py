@@ -50,6 +50,7 @@ class Runs:
 
     def submit(
         self,
+        /,
         command: Sequence[str] | str | None = None,
         *,
         name: str | None = None,
@@ -135,6 +136,7 @@ class Runs:
 
     def bulk(
         self,
+        /,
         verb: str,
         *,
         ids: Sequence[str] | None = None,

@@ -87,8 +87,7 @@ def test_errors_are_those_of_the_client(world: World) -> None:
                 await client.runs.get("r-2222222222")
             assert (caught.value.code, caught.value.status) == ("NOT_FOUND", 404)
             with pytest.raises(berth.BerthError, match="INVALID"):
-                async for _ in client.runs.list(q="stat:failed"):
-                    raise AssertionError
+                await anext(client.runs.list(q="stat:failed"))
         async with berth.AsyncClient("http://localhost:9", "t", "p") as client:
             with pytest.raises(berth.Unreachable):
                 await client.session.get()
