@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
+import berth
 from app.trial.demo_server import DemoServer
 from app.trial.embedded import find
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 LANGUAGES = ("python", "console", "sh")
-FENCE = re.compile(r"^```(\w+) ?(.*)\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.M | re.S)
 PROJECT = "guides"
 
 
@@ -89,18 +90,27 @@ def test_a_guide_does_what_it_says(
     for name, value in (environment | {"PATH": path, "XDG_CONFIG_HOME": str(tmp_path / "config")}).items():
         monkeypatch.setenv(name, value)
     names: dict[str, object] = {"__name__": "guide"}
-    for block in BLOCKS[guide]:
-        if block.info.startswith("file="):
-            (tmp_path / block.info.removeprefix("file=")).write_text(block.text, encoding="utf-8")
-        elif block.info != "run":
-            continue
-        elif block.language == "python":
-            # Blank lines before it, so that a traceback names the line of the guide.
-            exec(compile("\n" * block.line + block.text, block.where, "exec"), names)
-        elif block.language == "console":
-            run_session(block)
-        else:
-            run_shell(block, block.text)
+    try:
+        for block in BLOCKS[guide]:
+            execute(block, names)
+    finally:
+        for value in names.values():
+            if isinstance(value, berth.Client):
+                value.close()
+
+
+def execute(block: Block, names: dict[str, object]) -> None:
+    if block.info.startswith("file="):
+        Path(block.info.removeprefix("file=")).write_text(block.text, encoding="utf-8")
+    elif block.info != "run":
+        return
+    elif block.language == "python":
+        # Blank lines before it, so that a traceback names the line of the guide.
+        exec(compile("\n" * block.line + block.text, block.where, "exec"), names)
+    elif block.language == "console":
+        run_session(block)
+    else:
+        run_shell(block, block.text)
 
 
 def run_session(block: Block) -> None:
