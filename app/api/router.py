@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.api import wire
-from app.api.routing import PREFIX, Problem
+from app.api.problems import BadRequest, MethodNotAllowed, Unexpected
+from app.api.routing import PREFIX, Problem, problems
 
 # The most asked for first: routes are matched in order.
 MODULES = [
@@ -75,6 +76,10 @@ def openapi_document() -> dict[str, Any]:
             "name": "__Host-berth",
             "description": "A browser's session. Unsafe methods also need the header X-CSRF-Token.",
         },
+    }
+    # What any address may answer, whatever its operation says.
+    components["responses"] = {
+        error.__name__: problems(error)[error.status] for error in (BadRequest, MethodNotAllowed, Unexpected)
     }
     schemas = components.setdefault("schemas", {})
     model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
