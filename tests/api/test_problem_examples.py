@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 document: dict[str, Any] = openapi_document()
 MAIL = {"name": "x", "channel": "mail", "target": "a@example.org", "events": ["run.ended"]}
 HOOK = {"name": "x", "channel": "webhook", "target": "https://example.org/", "events": ["run.ended"]}
+JSON = {"content-type": "application/json"}
 SPEC = {"spec": {"name": "x", "command": ["true"]}}
 
 
@@ -135,7 +136,6 @@ PROVOKED: dict[str, Callable[[World], httpx.Response]] = {
     "UNSUPPORTED_MEDIA_TYPE": lambda world: world.as_("owner").post("/tokens", content=b"x"),
     "USER_EXISTS": lambda world: world.as_("admin").post("/users", json={"name": "owner"}),
 }
-JSON = {"content-type": "application/json"}
 # Provoked where the situation is made anyway: the file asserts the code of a real answer.
 ELSEWHERE = {
     "ANSWER_NOT_KEPT": "test_idempotency.py",

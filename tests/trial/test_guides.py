@@ -94,9 +94,9 @@ def test_a_guide_does_what_it_says(
         for block in BLOCKS[guide]:
             execute(block, names)
     finally:
-        for value in names.values():
-            if isinstance(value, berth.Client):
-                value.close()
+        for made in names.values():
+            if isinstance(made, berth.Client):
+                made.close()
 
 
 def execute(block: Block, names: dict[str, object]) -> None:
