@@ -27,6 +27,9 @@ test: $(ready)  ## the tests, then the short fault experiments; args=tests/unit 
 	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos" $(args)
 	@test -n "$(args)" || $(bin)/pytest -q -m chaos tests/chaos
 
+fuzz: $(ready)  ## generated requests against the API; args=20000 sets how many (200,000)
+	@BERTH_FUZZ_CASES=$(or $(args),200000) $(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q tests/api/test_fuzz.py
+
 check: $(ready) lint types schema  ## format, lint, types, import contracts, templates, migrations, tests
 	@$(MAKE) --no-print-directory test
 
@@ -59,4 +62,4 @@ bench: $(ready)  ## measure beside bare FastAPI + psycopg; writes docs/benchmark
 chaos: $(ready)  ## the fault experiments at their full size; args=--short takes about 12 minutes
 	@$(bin)/python -m tests.chaos $(args)
 
-.PHONY: help setup demo up test check fast lint types schema fmt lock bench chaos
+.PHONY: help setup demo up test fuzz check fast lint types schema fmt lock bench chaos

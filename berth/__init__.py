@@ -1,4 +1,4 @@
-"""Berth's light client: `berth.Client` for programs, `berth.run()` inside a job, `berth` on the command line.
+"""Berth's light client: `berth.Client`, `berth.AsyncClient`, `berth.run()` inside a job, and the command line.
 
 Standard library only, so that it installs next to any training stack without a conflict. Nothing is
 imported here until it is used: the command line starts in well under 200 ms because of it. Nothing of the
@@ -8,6 +8,7 @@ server (`app`) is imported either, except lazily by the commands that run one on
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from berth.aio import AsyncClient as AsyncClient
     from berth.client import Client as Client
     from berth.errors import BerthError as BerthError
     from berth.errors import RunFailed as RunFailed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsyncClient": "berth.aio",
     "Client": "berth.client",
     "BerthError": "berth.errors",
     "RunFailed": "berth.errors",
@@ -27,7 +29,17 @@ _HOMES = {
     "WaitTimeout": "berth.errors",
     "run": "berth.tracking",
 }
-__all__ = ["BerthError", "Client", "RunFailed", "RunStopped", "Unreachable", "WaitTimeout", "__version__", "run"]
+__all__ = [
+    "AsyncClient",
+    "BerthError",
+    "Client",
+    "RunFailed",
+    "RunStopped",
+    "Unreachable",
+    "WaitTimeout",
+    "__version__",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -184,7 +184,7 @@ class Users(_Noun):
         }
         return self._post("/users", body)
 
-    def update(self, name: str, **changes: Any) -> Record:
+    def update(self, /, name: str, **changes: Any) -> Record:
         """`display_name`, `is_admin`, `disabled`; disabling ends every session and token at once."""
         return Record(self._client.call("PATCH", self._client.path("users", name), body=changes).data or {})
 

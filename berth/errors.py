@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from berth.results import Run
+    from berth.results import RunData
 
 
 class BerthError(Exception):
@@ -63,7 +63,7 @@ class Unreachable(BerthError):
 class WaitTimeout(BerthError):
     """The time to wait is over; the run goes on. `run` is how it was last seen."""
 
-    def __init__(self, run: "Run", seconds: float) -> None:
+    def __init__(self, run: "RunData", seconds: float) -> None:
         super().__init__(
             f"{run.id} is still {run.state} after {seconds:g} s",
             code="WAIT_TIMEOUT",
@@ -75,7 +75,7 @@ class WaitTimeout(BerthError):
 class RunFailed(BerthError):
     """The run that was waited for failed. `exit_code` is the program's, None where it left none."""
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: "RunData") -> None:
         why = run.first_error or (run.reason.text if run.reason else "") or f"exit code {run.exit_code}"
         super().__init__(
             f"{run.id} failed: {why}", code="RUN_FAILED", hint=f"`berth run logs {run.id}` shows its output."
@@ -88,7 +88,7 @@ class RunFailed(BerthError):
 class RunStopped(BerthError):
     """The run that was waited for was stopped before it ended by itself."""
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: "RunData") -> None:
         super().__init__(
             f"{run.id} was stopped", code="RUN_STOPPED", hint=f"`berth run rerun {run.id}` starts it again."
         )

@@ -46,7 +46,7 @@ class Notifications:
         body |= {key: value for key, value in more.items() if value is not None}
         return Record(self._client.post(self._path(own), body).data)
 
-    def update(self, notification: str, *, own: bool = False, **changes: Any) -> Record:
+    def update(self, /, notification: str, *, own: bool = False, **changes: Any) -> Record:
         """`name`, `target`, `events`, `wait`, `tags`, `language`, `muted`, and `whose` of one's own."""
         return Record(self._client.call("PATCH", self._path(own, notification), body=changes).data)
 

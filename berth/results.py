@@ -118,8 +118,8 @@ class OutputFile:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run as it was when it was read. `refresh()` reads it again; the methods ask the server.
+class RunData:
+    """A run as it was when it was read.
 
     `memory` and `cpu` are as in the spec ("1Gi", "500m"); times are aware datetimes; `waited_seconds` and
     `ran_seconds` are up to the moment of reading.
@@ -160,21 +160,27 @@ class Run:
     place: int | None = None
     attempts: Sequence[Attempt] = ()
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    runs: "Runs | None" = field(default=None, repr=False, compare=False)
 
     @property
     def is_finished(self) -> bool:
         return self.state in TERMINAL
 
-    @cached_property
-    def metrics(self) -> dict[str, Metric]:
-        """Every series in short, asked for once."""
-        return {name: series.summary for name, series in self._home.metrics(self.id, buckets=1).items()}
-
     @property
     def why(self) -> str:
         """Why it waits or ended, in a sentence; empty where there is nothing to say."""
         return self.reason.text if self.reason else ""
+
+
+@dataclass(frozen=True)
+class Run(RunData):
+    """A run as it was when it was read. `refresh()` reads it again; the methods ask the server."""
+
+    runs: "Runs | None" = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Every series in short, asked for once."""
+        return {name: series.summary for name, series in self._home.metrics(self.id, buckets=1).items()}
 
     @property
     def _home(self) -> "Runs":

@@ -1,5 +1,6 @@
 """Runs: submit, look, wait, stop, and everything that a run leaves behind."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from berth.results import (
     LogLine,
     OutputFile,
     Run,
+    RunData,
     Series,
     read_event,
     read_output,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from berth.snapshots import Snapshot
 
 _POLL_FIRST, _POLL_LONGEST = 0.2, 2.0
+_MISSED_LOOKS = 20
 
 # All that a `Run` of a list has; without being asked the server sends only what its own lists show.
 _LISTED = ",".join(
@@ -47,6 +50,7 @@ class Runs:
 
     def submit(
         self,
+        /,
         command: Sequence[str] | str | None = None,
         *,
         name: str | None = None,
@@ -140,6 +144,7 @@ class Runs:
 
     def bulk(
         self,
+        /,
         verb: str,
         *,
         ids: Sequence[str] | None = None,
@@ -184,32 +189,17 @@ class Runs:
         Raises WaitTimeout, and with `raise_on_failure` also RunFailed and RunStopped. A server that is away
         for a while is waited for too.
         """
-        limit = quantities.seconds(timeout) if timeout is not None else None
-        waited, pause, failures = 0.0, _POLL_FIRST, 0
-        import time
-
-        start = time.monotonic()
-        run = Run(id=run_id)
+        waiting = Waiting(run_id, timeout, raise_on_failure)
         while True:
             try:
                 run = self.get(run_id)
-                failures = 0
-            except Unreachable:
-                failures += 1
-                if failures > 20:
-                    raise
-            if run.is_finished:
-                break
-            waited = time.monotonic() - start
-            if limit is not None and waited >= limit:
-                raise WaitTimeout(run, limit)
-            self._client.pause(pause if limit is None else min(pause, limit - waited))
-            pause = min(pause * 1.3, _POLL_LONGEST)
-        if raise_on_failure and run.state == FAILED:
-            raise RunFailed(run)
-        if raise_on_failure and run.state == STOPPED:
-            raise RunStopped(run)
-        return run
+                pause = waiting.saw(run)
+            except Unreachable as error:
+                pause = waiting.missed(error)
+            else:
+                if pause is None:
+                    return run
+            self._client.pause(pause)
 
     def logs(
         self,
@@ -268,6 +258,42 @@ class Runs:
     def download(self, run_id: str, path: str | None = None, to: str | Path = ".") -> Sequence[Path]:
         """As `Outputs.get`: writes one output, those below a folder, or all of them below `to`."""
         return self._client.outputs.get(run_id, path, to)
+
+
+class Waiting:
+    """What waiting for a run decides; whoever waits does the looking and the pausing."""
+
+    def __init__(self, run_id: str, timeout: float | str | None, raise_on_failure: bool) -> None:
+        self._run = RunData(id=run_id)
+        self._limit = quantities.seconds(timeout) if timeout is not None else None
+        self._raises = raise_on_failure
+        self._start = time.monotonic()
+        self._pause, self._missed = _POLL_FIRST, 0
+
+    def saw(self, run: RunData) -> float | None:
+        """Seconds until the next look, None once the run has ended. Raises as `Runs.wait` does."""
+        self._run, self._missed = run, 0
+        if not run.is_finished:
+            return self._next()
+        if self._raises and run.state == FAILED:
+            raise RunFailed(run)
+        if self._raises and run.state == STOPPED:
+            raise RunStopped(run)
+        return None
+
+    def missed(self, error: Unreachable) -> float:
+        """Seconds until the next look after one that did not reach the server; raises `error` after too many."""
+        self._missed += 1
+        if self._missed > _MISSED_LOOKS:
+            raise error
+        return self._next()
+
+    def _next(self) -> float:
+        waited = time.monotonic() - self._start
+        if self._limit is not None and waited >= self._limit:
+            raise WaitTimeout(self._run, self._limit)
+        pause, self._pause = self._pause, min(self._pause * 1.3, _POLL_LONGEST)
+        return pause if self._limit is None else min(pause, self._limit - waited)
 
 
 def default_name(spec: Mapping[str, Any]) -> str:

@@ -86,6 +86,7 @@ class HttpTransport:
         except BaseException:
             connection.close()
             raise
+        self._left(connection)
         if answer.will_close:
             connection.close()
         else:
@@ -102,6 +103,9 @@ class HttpTransport:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._unreachable(error) from error
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         """Closes the kept connections; the transport may be used again."""
@@ -109,6 +113,12 @@ class HttpTransport:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    def _entered(self, connection: http.client.HTTPConnection) -> None:
+        """Called with a connected connection before it is used; what it raises ends the request."""
+
+    def _left(self, connection: http.client.HTTPConnection) -> None:
+        """Called when a connection is no longer used, before another request may have it."""
 
     def _exchange(
         self,
@@ -118,6 +128,7 @@ class HttpTransport:
         headers: Mapping[str, str],
         body: Body,
     ) -> http.client.HTTPResponse:
+        self._entered(connection)
         path = self._prefix + target
         if self._proxy and self._url.scheme == "http":
             path = f"http://{self._url.netloc}{path}"
@@ -190,6 +201,7 @@ class _Streaming:
             raise Unreachable(f"{self._transport.server} broke off {self._answer.length} bytes before the end")
 
     def close(self) -> None:
+        self._transport._left(self._connection)
         self._connection.close()
 
 

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.api import wire
-from app.api.routing import PREFIX, Problem
+from app.api.problems import BadRequest, MethodNotAllowed, Unexpected
+from app.api.routing import PREFIX, Problem, problems
 
 # The most asked for first: routes are matched in order.
 MODULES = [
@@ -42,6 +43,7 @@ MODULES = [
     "health",
 ]
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
+EXAMPLE_ID = "019aa6c0-7d5e-7c52-9d3a-3f1e8a6b2c41"
 
 
 def routes() -> list[BaseRoute]:
@@ -65,6 +67,7 @@ def openapi_document() -> dict[str, Any]:
         description=_DESCRIPTION,
         routes=[route for route in routes() if getattr(route, "include_in_schema", False)],
     )
+    _add_examples_of_ids(document)
     components = document.setdefault("components", {})
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "An API token: `berth login`, or POST /tokens."},
@@ -75,6 +78,10 @@ def openapi_document() -> dict[str, Any]:
             "description": "A browser's session. Unsafe methods also need the header X-CSRF-Token.",
         },
     }
+    # What any address may answer, whatever its operation says.
+    components["responses"] = {
+        error.__name__: problems(error)[error.status] for error in (BadRequest, MethodNotAllowed, Unexpected)
+    }
     schemas = components.setdefault("schemas", {})
     model = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(model.pop("$defs", {}))
@@ -82,6 +89,16 @@ def openapi_document() -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return document
+
+
+def _add_examples_of_ids(document: dict[str, Any]) -> None:
+    """Ids in paths that are made by the server look alike, so their routes do not repeat an example."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                described = parameter["schema"]
+                if parameter["in"] == "path" and described.get("format") == "uuid":
+                    described.setdefault("examples", [EXAMPLE_ID])
 
 
 async def _openapi(_: Request) -> Response:

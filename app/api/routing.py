@@ -17,7 +17,7 @@ from app.api import problems as problem_types
 from app.api import strict_json
 from app.api.deps import Access
 from app.errors import N_, AppError, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
-from app.services import idempotency
+from app.services import idempotency, identity
 
 PREFIX = "/api/v1"
 
@@ -135,12 +135,13 @@ _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 def _usual(path: str, methods: set[str], access: Access) -> dict[int | str, dict[str, Any]]:
     errors: list[type[AppError]] = [Invalid, Unavailable, problem_types.Misdirected]
     if access.action is not None:
-        errors += [Unauthenticated, Forbidden]
+        errors += [Unauthenticated, identity.InvalidToken, Forbidden]
     if access.action is not None or "{" in path:
         errors.append(NotFound)
     if methods & {"POST", "PUT", "PATCH"}:
         errors += [
             strict_json.MalformedJson,
+            strict_json.TooComplex,
             problem_types.BodyTooLarge,
             problem_types.UnsupportedMediaType,
         ]

@@ -11,7 +11,7 @@ from berth.errors import RunFailed, WaitTimeout
 from berth.results import FAILED, STOPPED
 
 if TYPE_CHECKING:
-    from berth.results import Run
+    from berth.results import Run, RunData
 
 RUN_FIELDS = (
     "id",
@@ -57,7 +57,7 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
     waiting.add_argument("--propagate", action="store_true", help="exit with the run's own exit code")
 
 
-def print_run(shell: Shell, run: "Run", done: str = "") -> None:
+def print_run(shell: Shell, run: "RunData", done: str = "") -> None:
     """A run as the result of a command: JSON, its id, or a line with id, state and page."""
     out = shell.out
     if out.is_json:

@@ -7,6 +7,7 @@ import json
 import uuid
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route as AnyRoute
@@ -226,20 +227,25 @@ def test_everybody(world: World, route: str) -> None:
     expected = dict(zip(WHO, (int(status) for status in TABLE[route].split()), strict=True))
     tokens = more_tokens(world)
     got = {}
-    for who in WHO:
-        method, path = route.split(" ", 1)
-        body = BODIES.get(route)
-        if body is not None:
-            body = json.loads(json.dumps(body).replace("{who}", who))
-        headers = {"if-match": "*"} if method == "PATCH" else {}
-        client = world.api.client(tokens.get(who), address=f"10.0.0.{WHO.index(who)}")
-        path = path.replace(":path", "").format(**values(world, who, path))
-        query = {"from": 1, "to": 1} if path.endswith("/diff") else None
-        answer = client.request(method, path, json=body, headers=headers, params=query)
+    for at, who in enumerate(WHO):
+        answer = ask(world, route, who, tokens.get(who), at)
         got[who] = answer.status_code
-        if answer.status_code >= 400 and method != "HEAD":
+        if answer.status_code >= 400 and not route.startswith("HEAD "):
             assert answer.headers["content-type"] == "application/problem+json"
     assert got == expected
+
+
+def ask(world: World, route: str, who: str, token: str | None, at: int) -> httpx.Response:
+    """The answer to what would be accepted of somebody who may; `at` makes the address of each their own."""
+    method, path = route.split(" ", 1)
+    body = BODIES.get(route)
+    if body is not None:
+        body = json.loads(json.dumps(body).replace("{who}", who))
+    headers = {"if-match": "*"} if method == "PATCH" else {}
+    client = world.api.client(token, address=f"10.0.0.{at}")
+    path = path.replace(":path", "").format(**values(world, who, path))
+    query = {"from": 1, "to": 1} if path.endswith("/diff") else None
+    return client.request(method, path, json=body, headers=headers, params=query)
 
 
 def more_tokens(world: World) -> dict[str, str]:
@@ -311,3 +317,50 @@ def test_anothers_token_cannot_be_revoked(world: World) -> None:
     answers = [world.as_("owner").delete(f"/tokens/{key}") for key in (token, uuid.uuid4())]
     assert [answer.status_code for answer in answers] == [404, 404]
     assert world.as_("stranger").get("/session").status_code == 200
+
+
+# Three more, whose cells follow from those above: nobody may do more for being thrown out.
+# disabled: an owner who was disabled, as nobody. left: a member who was removed, as a stranger. within: an owner with a
+# token for `ours` only, there as the owner and elsewhere as any narrowed token.
+
+
+@pytest.mark.parametrize("route", TABLE)
+def test_who_was_thrown_out_or_narrowed(world: World, route: str) -> None:
+    told = dict(zip(WHO, (int(status) for status in TABLE[route].split()), strict=True))
+    is_inside = "{project}" in route or "{run}" in route.replace("/me/muted-runs/{run}", "")
+    expected = {
+        "disabled": told["nobody"],
+        "left": told["stranger"],
+        "within": told["owner" if is_inside else "narrow"],
+    }
+    with db.unit_of_work() as session:
+        factories.make_pool(session)
+        disabled = factories.make_member(session, world.ours, Role.OWNER)
+        left = factories.make_member(session, world.ours, Role.OWNER)
+        owner = factories.make_member(session, world.ours, Role.OWNER, factories.make_user(session, "narrowed"))
+        world.users |= {"disabled": disabled, "left": left, "within": owner}
+        tokens = {
+            "disabled": factories.make_token(session, disabled),
+            "left": factories.make_token(session, left),
+            "within": factories.make_token(session, owner, project_id=world.ours.id),
+        }
+    admin = world.as_("admin")
+    assert admin.patch(f"/users/{disabled.name}", json={"disabled": True}, headers={"if-match": "*"}).is_success
+    assert admin.delete(f"/projects/ours/members/{left.name}").is_success
+    got = {who: ask(world, route, who, tokens[who], 100 + at).status_code for at, who in enumerate(tokens)}
+    assert got == expected
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_a_stream_is_for_whom_the_log_is(world: World, who: str) -> None:
+    """The same row, by server-sent events."""
+    route = "GET /runs/{run}/logs"
+    expected = dict(zip(WHO, (int(status) for status in TABLE[route].split()), strict=True))[who]
+    token = more_tokens(world).get(who)
+    with db.unit_of_work() as session:
+        run = factories.make_run(session, world.ours, world.users["editor"], state="succeeded")
+        factories.make_attempt(session, run, state="succeeded")
+    answer = world.api.client(token).get(f"/runs/{run.public_id}/logs", headers={"accept": "text/event-stream"})
+    assert answer.status_code == expected
+    kind = "text/event-stream" if expected == 200 else "application/problem+json"
+    assert answer.headers["content-type"].startswith(kind)

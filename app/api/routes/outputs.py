@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path, Query
 from sqlalchemy.orm import Session
@@ -25,6 +25,8 @@ from app.stores import objects
 
 router = new_router("outputs")
 
+OutputPath = Annotated[str, Path(max_length=5000, description="The output's path.", examples=["model.bin"])]
+
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -41,6 +43,12 @@ class RangeNotSatisfiable(AppError):
 FolderQuery = Annotated[
     str | None, Query(max_length=5000, description="A folder; empty for the top one.", examples=[""])
 ]
+
+
+def _bytes(media_type: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a download."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {status: {"description": "The bytes.", "content": content} for status in statuses or (200,)}
 
 
 @router.get("/runs/{run}/outputs", response_model=OutputPage)
@@ -95,14 +103,14 @@ def _folder(path: str) -> str:
 _GONE = problems(OutputRemoved)
 
 
-@router.get("/runs/{run}/outputs.tar", response_class=StreamingResponse, responses=_GONE)
+@router.get("/runs/{run}/outputs.tar", response_class=StreamingResponse, responses=_GONE | _bytes("application/x-tar"))
 @allowed(Action.RUN_READ)
 def read_tar(run: RunDep, path: FolderQuery = None) -> Response:
     """Download all files, or those of one folder, as a tar that is made while it is sent."""
     return _bundle(run, path or "", "tar", "application/x-tar", bundles.tar)
 
 
-@router.get("/runs/{run}/outputs.zip", response_class=StreamingResponse, responses=_GONE)
+@router.get("/runs/{run}/outputs.zip", response_class=StreamingResponse, responses=_GONE | _bytes("application/zip"))
 @allowed(Action.RUN_READ)
 def read_zip(run: RunDep, path: FolderQuery = None) -> Response:
     """Download all files, or those of one folder, as a zip that is made while it is sent. Nothing is compressed."""
@@ -140,10 +148,10 @@ def _bundle(
 @router.get(
     "/runs/{run}/outputs/{path:path}",
     response_class=StreamingResponse,
-    responses=problems(RangeNotSatisfiable, OutputLost, OutputRemoved),
+    responses=problems(RangeNotSatisfiable, OutputLost, OutputRemoved) | _bytes("application/octet-stream", 200, 206),
 )
 @allowed(Action.RUN_READ)
-def read_output(request: Request, run: RunDep, path: Annotated[str, Path(max_length=5000)]) -> Response:
+def read_output(request: Request, run: RunDep, path: OutputPath) -> Response:
     """Download one file, or a range of its bytes. Always as an attachment: what a job wrote is never shown here."""
     with db.read_session() as session:
         row = outputs.find_output(session, run.id, path) if "\0" not in path else None
