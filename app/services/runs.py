@@ -348,11 +348,11 @@ def rerun(
     spec["kind"] = run.kind
     checked = KINDS[run.kind].spec.model_validate(spec)
     return submit_run(
-        session, actor, run.project_id, checked, run.source, once=once, parent_id=run.id, definition=_made_of(run)
+        session, actor, run.project_id, checked, run.source, once=once, parent_id=run.id, definition=made_of(run)
     )
 
 
-def _made_of(run: RunRow) -> MadeOf | None:
+def made_of(run: RunRow) -> MadeOf | None:
     if run.definition_id is None or run.definition_version is None:
         return None
     return MadeOf(run.definition_id, run.definition_version, run.definition or "")
@@ -389,7 +389,7 @@ def rerun_exactly(session: Session, actor: Actor, public_id: str, *, once: idemp
         run.source,
         once=once,
         parent_id=run.id,
-        definition=_made_of(run),
+        definition=made_of(run),
         manifest=kept.manifest,
     )
 

@@ -106,9 +106,6 @@ def _submit(visitor: Visitor, project: ProjectRef, origin: Any, checked: Checked
     route = f"POST /projects/{project.name}/runs/new"
     claim = idempotency.claim_of(visitor.actor.user_id, route, key, b"")
     is_same_code = origin is not None and spec.snapshot == origin.spec.get("snapshot")
-    made_of = None
-    if origin is not None and origin.definition_id is not None and origin.definition_version is not None:
-        made_of = origin.definition_id, origin.definition_version
     return runs.submit_run(
         visitor.session,
         visitor.actor,
@@ -117,7 +114,7 @@ def _submit(visitor: Visitor, project: ProjectRef, origin: Any, checked: Checked
         origin.source if is_same_code else {},
         once=claim,
         parent_id=origin.id if origin else None,
-        definition=made_of,
+        definition=runs.made_of(origin) if origin else None,
     )
 
 
