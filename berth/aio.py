@@ -1,7 +1,7 @@
 """The async client: the nouns and methods of `berth.Client`, awaited.
 
 Each method here is one line that names its sync twin: parameters, types and texts are that one's. What runs
-is the sync client, in threads (docs/decisions/0017).
+is the sync client, in threads (docs/decisions/0019).
 """
 
 import asyncio
