@@ -136,31 +136,9 @@ if (charts && window.uPlot) {
     if (box) { box.remove(); build(el); return; }
     forget(el);
     await load(namesOf(el).filter((name) => !series.has(name)));
-    card.append(pointsOf(el));
+    const { pointsOf } = await import("./points.js");
+    card.append(pointsOf(namesOf(el)[0], series, charts.dataset));
   });
-  function pointsOf(el) {
-    const box = document.createElement("div"), says = charts.dataset, name = namesOf(el)[0];
-    box.className = "scroll points";
-    box.tabIndex = 0;
-    box.setAttribute("role", "region");
-    box.setAttribute("aria-label", name);
-    box.fill = () => {
-      const one = series.get(name), made = document.createElement("table");
-      if (!one) return;
-      made.className = "tbl dense";
-      const line = (cells, tag) => {
-        const row = document.createElement("tr");
-        for (const cell of cells) { const td = document.createElement(tag); td.className = "num"; td.textContent = cell; if (tag === "th") td.scope = "col"; row.append(td); }
-        return row;
-      };
-      made.append(document.createElement("thead"), document.createElement("tbody"));
-      made.tHead.append(line([says.saysStep, says.saysTime, says.saysValue], "th"));
-      made.tBodies[0].append(...one.step.map((step, i) => line([step.toLocaleString("en-US"), new Date(one.at_ms[i]).toLocaleTimeString(), number(one.last[i]) === null ? one.last[i] : show(one.last[i])], "td")));
-      box.replaceChildren(made);
-    };
-    box.fill();
-    return box;
-  }
 
   // Also what a filter or "load more" brought.
   const observer = new ResizeObserver(() => sizes([...plots]));
