@@ -7,7 +7,7 @@ from app.errors import N_
 
 @dataclass(frozen=True)
 class Key:
-    """`press` is one key or two in a row; `does` is the name of an action in app.js, list.js, run.js or compare.js."""
+    """`press` is one key or two in a row; `does` is the name of an action in app.js, list.js, newrun.js, run.js or compare.js."""
 
     press: str
     does: str

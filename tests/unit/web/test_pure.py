@@ -173,17 +173,18 @@ def test_vendored_files_are_those_recorded(folder: str) -> None:
 def test_own_scripts_and_styles_stay_small() -> None:
     packed = {name: len(asset.packed or asset.plain) for name, asset in assets.assets().items()}
     assert packed["app.js"] + packed["run.js"] <= 13 * 1024
-    assert packed["app.css"] <= 9 * 1024
+    assert packed["app.css"] <= 10 * 1024
     assert packed["vendor/icons.svg"] <= 4 * 1024
 
 
 def test_key_actions_are_known_to_the_scripts() -> None:
-    source = "".join(assets.assets()[name].plain.decode() for name in ("app.js", "list.js", "run.js"))
+    source = "".join(assets.assets()[name].plain.decode() for name in ("app.js", "list.js", "newrun.js", "run.js"))
     for _, group in keys.GROUPS.values():
         for key in group:
             assert re.search(rf'"?\b{re.escape(key.does)}"?\s*[:=(]', source), key.does
-    presses = [key.press for _, group in keys.GROUPS.values() for key in group]
-    assert len(presses) == len(set(presses))
+    for _, group in keys.GROUPS.values():  # of two groups, the page's own comes after the general one and wins
+        presses = [key.press for key in group]
+        assert len(presses) == len(set(presses))
 
 
 @pytest.mark.parametrize("code", REASONS)
