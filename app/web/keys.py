@@ -7,7 +7,7 @@ from app.errors import N_
 
 @dataclass(frozen=True)
 class Key:
-    """`press` is one key or two in a row; `does` is the name of an action in app.js, list.js, newrun.js, run.js or compare.js."""
+    """`press` is one key or two in a row; `does` is the name of an action in one of the scripts of app/static."""
 
     press: str
     does: str
