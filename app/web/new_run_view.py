@@ -102,7 +102,7 @@ class NewRunPage:
     send_text: bool = False
     send_fields: bool = False
     is_forced: bool = False
-    command_line: str = ""
+    more_title: str = ""
 
     def value(self, name: str) -> str:
         """What stands in a single field."""
@@ -153,6 +153,17 @@ def _offer(language: str, mistake: Mistake) -> str:
     if remedy.kind == remedies.DROP or (remedy.kind == remedies.TEXT and not remedy.said):
         return translate(language, N_("Take it out"))
     return translate(language, N_("Use {value}"), value=remedy.said)
+
+
+def more_title(language: str, shown: Shown) -> str:
+    """How many variables and secrets there are."""
+    variables, secrets = len(shown.rows["e"]), len(shown.rows["s"])
+    return " · ".join(
+        (
+            translate_plural(language, "{number} variable", "{number} variables", variables),
+            translate_plural(language, "{number} secret", "{number} secrets", secrets),
+        )
+    )
 
 
 def title_of(language: str, count: int) -> str:

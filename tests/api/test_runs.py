@@ -84,7 +84,7 @@ def test_the_same_key_from_many_clients_at_once_submits_once(world: World) -> No
         ({"env": {"PATH": "/tmp"}}, "/spec/env", None),
         ({"gpus": -1}, "/spec/gpus", None),
         ({"name": "a\x00b"}, None, None),
-        ({"script": "true"}, "/spec", None),
+        ({"script": "true"}, "/spec/script", None),
     ],
 )
 def test_bad_specs_are_refused_at_their_field(

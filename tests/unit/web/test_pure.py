@@ -181,7 +181,9 @@ def test_own_scripts_and_styles_stay_small() -> None:
 
 
 def test_key_actions_are_known_to_the_scripts() -> None:
-    source = "".join(assets.assets()[name].plain.decode() for name in ("app.js", "list.js", "log.js", "metrics.js", "newrun.js"))
+    source = "".join(
+        assets.assets()[name].plain.decode() for name in ("app.js", "list.js", "log.js", "metrics.js", "newrun.js")
+    )
     for _, group in keys.GROUPS.values():
         for key in group:
             tab = key.does.removeprefix("tab-")  # these are made of a list of names

@@ -10,7 +10,15 @@ from app.web.templating import FOLDER, environment
 
 TEMPLATES = sorted(FOLDER.rglob("*.html"))
 # Names and signs that are the same in every language.
-NO_WORDS = {"Berth", "SHA-256", "import berth", "with berth.run() as run", 'run.log({"loss": 1.2}, step=10'}
+NO_WORDS = {
+    "run.yaml",
+    "Ctrl ↵",
+    "Berth",
+    "SHA-256",
+    "import berth",
+    "with berth.run() as run",
+    'run.log({"loss": 1.2}, step=10',
+}
 
 
 def name_of(path: Path) -> str:
