@@ -3,6 +3,7 @@
 Whoever adds a route adds its row. Nothing here is derived from the permission table in the code.
 """
 
+import datetime
 import json
 import uuid
 from typing import Any
@@ -359,7 +360,8 @@ def test_a_stream_is_for_whom_the_log_is(world: World, who: str) -> None:
     token = more_tokens(world).get(who)
     with db.unit_of_work() as session:
         run = factories.make_run(session, world.ours, world.users["editor"], state="succeeded")
-        factories.make_attempt(session, run, state="succeeded")
+        # With its log complete, so that the stream ends.
+        factories.make_attempt(session, run, state="succeeded", logs_sealed_at=datetime.datetime.now(datetime.UTC))
     answer = world.api.client(token).get(f"/runs/{run.public_id}/logs", headers={"accept": "text/event-stream"})
     assert answer.status_code == expected
     kind = "text/event-stream" if expected == 200 else "application/problem+json"
