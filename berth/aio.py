@@ -47,8 +47,8 @@ class AsyncRun(RunData):
     async def stop(self) -> "AsyncRun":
         return await self._home.stop(self.id)
 
-    async def rerun(self) -> "AsyncRun":
-        return await self._home.rerun(self.id)
+    async def rerun(self, exact: bool = False) -> "AsyncRun":
+        return await self._home.rerun(self.id, exact)
 
     async def clone(self, changes: Mapping[str, Any]) -> "AsyncRun":
         return await self._home.clone(self.id, changes)
@@ -61,6 +61,12 @@ class AsyncRun(RunData):
 
     def outputs(self) -> AsyncGenerator[OutputFile, None]:
         return self._home.outputs(self.id)
+
+    async def capsule(self) -> dict[str, Any]:
+        return await self._home.capsule(self.id)
+
+    async def usage(self, attempt: int | None = None, buckets: int | None = None) -> dict[str, Any]:
+        return await self._home.usage(self.id, attempt, buckets)
 
     async def download(self, path: str | None = None, to: str | Path = ".") -> Sequence[Path]:
         return await self._home.download(self.id, path, to)
@@ -130,6 +136,8 @@ class AsyncRuns(AsyncNoun):
     metrics = awaited(Runs.metrics)
     outputs = iterated(Runs.outputs)
     download = awaited(Runs.download)
+    capsule = awaited(Runs.capsule)
+    usage = awaited(Runs.usage)
 
 
 class AsyncDefinitions(AsyncNoun):
