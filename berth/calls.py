@@ -84,7 +84,7 @@ class Calls:
     """Everything that one client has under way: at most `threads` requests at once, further ones wait in order."""
 
     def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="berth")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="berth-call")
         self._under_way: set[Call] = set()
         self._closed = False
 
@@ -114,7 +114,7 @@ class Calls:
         """
         call, turn = Call(), threading.Lock()
         made: list[Iterator[T]] = []
-        private = ThreadPoolExecutor(1, thread_name_prefix="berth-follow") if follows else None
+        private = ThreadPoolExecutor(1, thread_name_prefix="berth-call-follow") if follows else None
 
         def take() -> list[T]:
             with turn:

@@ -155,6 +155,7 @@ ELSEWHERE = {
     "PRECONDITION_FAILED": "test_definitions.py",
     "PRECONDITION_REQUIRED": "test_accounts.py",
     "RANGE_NOT_SATISFIABLE": "test_outputs.py",
+    "RUN_NOT_REPEATABLE": "test_capsules.py",
     "RUNS_NOT_FOUND": "test_comparing.py",
     "SERVICE_ACCOUNT_EXISTS": "test_accounts.py",
     "TOO_MANY_RUNS": "test_bulk_runs.py",

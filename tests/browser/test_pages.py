@@ -158,7 +158,11 @@ def untranslated(texts: list[str]) -> list[str]:
 
 _ENGLISH = {english for english, chinese in catalogue("zh_CN").items() if english != chinese and "{" not in english} - {
     "berth",
+    "definition",
     "local",
+    "queued",
+    "read",
+    "running",
     "stopped",
     "owner",
     "low",

@@ -204,7 +204,7 @@ async def until(condition: Any) -> None:
 
 
 async def no_threads_left() -> None:
-    await until(lambda: not [each for each in threading.enumerate() if each.name.startswith("berth")])
+    await until(lambda: not [each for each in threading.enumerate() if each.name.startswith("berth-call")])
 
 
 def test_a_cancelled_task_breaks_its_request_off(late: str) -> None:

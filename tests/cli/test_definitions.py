@@ -15,7 +15,7 @@ GUIDE = Path(__file__).parents[2] / "docs/guides/jobs.md"
 
 def test_the_guide_can_be_followed(world: World) -> None:
     guide = GUIDE.read_text()
-    [yaml] = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    [yaml] = re.findall(r"```yaml file=greet.yaml\n(.*?)```", guide, re.DOTALL)
     (world.cli.folder / "greet.yaml").write_text(yaml)
     commands = [line.split("#")[0].strip() for line in re.findall(r"^berth .*$", guide, re.MULTILINE)]
     assert len(commands) >= 7

@@ -357,7 +357,7 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (tokens.list_tokens, "most revoked", lambda s, w: tokens.list_tokens(s, w.person, None, PAGE), PAGE),
     (audit.list_entries, "of a verb", _audit(verb="run.submit"), PAGE),
     (audit.list_entries, "of a rare verb", _audit(verb="project.create"), PAGE),
-    (audit.list_entries, "since", _audit(since=datetime.datetime.now(datetime.UTC)), PAGE),
+    (audit.list_entries, "since", _audit(since=datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)), PAGE),
     (audit.list_entries, "until", _audit(until=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)), PAGE),
     (
         tokens.list_project_tokens,
@@ -416,6 +416,7 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (secrets.list_secrets, "first", lambda s, w: secrets.list_secrets(s, w.project, None, PAGE), 2 * PAGE),
     (secrets.list_secrets, "later", lambda s, w: secrets.list_secrets(s, w.project, "S-5", PAGE), 2 * PAGE),
     (metrics.list_series, "all of a run", lambda s, w: metrics.list_series(s, w.run), 40),
+    (metrics.list_points, "of a series", lambda s, w: metrics.list_points(s, 1, None, PAGE), PAGE),
     (logs.list_heads, "all of a run", lambda s, w: logs.list_heads(s, w.run), 80),
     (logs.list_chunks, "in the middle", lambda s, w: logs.list_chunks(s, w.run, 1, 0, 4000, 5000, 20), PAGE),
     (logs.list_open, "first", lambda s, w: logs.list_open(s, _source(w), PAGE), 80),
