@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as ResolvingTooLong
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
-from types import MappingProxyType
 
 from app.domain import egress
 from app.domain.egress import Address, Network, Target
@@ -28,7 +27,6 @@ from app.domain.notifications import inert
 ANSWER_BYTES = 1024
 
 Resolve = Callable[[str, int], list[str]]
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Reply:
     """The whole of an answer, for whoever must read it: `answer` as for a webhook, then what was sent."""
 
     answer: Answer
-    headers: Mapping[str, str] = _NOTHING
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
 
