@@ -54,7 +54,9 @@ def test_every_address_that_is_let_through_suits_apprise(given: str) -> None:
     assert len(plugin) == 1, "one message, one receiver"
     with pytest.raises(requests.ConnectionError):
         guarded_requests.GUARDED.post("http://127.0.0.1/")
-    for module in {importlib.import_module(kind.__module__) for kind in type(plugin).__mro__ if "apprise" in kind.__module__}:
+    for module in {
+        importlib.import_module(kind.__module__) for kind in type(plugin).__mro__ if "apprise" in kind.__module__
+    }:
         assert getattr(module, "requests", guarded_requests.GUARDED) is guarded_requests.GUARDED
         assert not {"socket", "urllib3", "httpx", "smtplib"} & set(vars(module)), module
 
@@ -96,7 +98,9 @@ def test_an_answer_that_repeats_the_address_does_not_reveal_it(receiver: Receive
     assert answer.text == "no hook /hooks/…"
 
 
-@pytest.mark.parametrize("said", [b'{"errcode":300001,"errmsg":"token is not exist"}', b'{"code":19001}', b'{"ok":false}'])
+@pytest.mark.parametrize(
+    "said", [b'{"errcode":300001,"errmsg":"token is not exist"}', b'{"code":19001}', b'{"ok":false}']
+)
 def test_a_refusal_inside_of_a_200_is_one(receiver: Receiver, said: bytes) -> None:
     receiver.say = lambda: (200, {}, said)
     answer = chat.send(address(receiver), "t", "b", allowed=LOOPBACK)
@@ -146,3 +150,104 @@ def test_pages_and_the_api_do_not_load_apprise() -> None:
         "print([name for name in sys.modules if name.partition('.')[0] in ('apprise', 'requests')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_run_that_ends_is_told_to_a_chat_once(world: World, receiver: Receiver) -> None:
+    receiver.say = lambda: (200, {}, b"ok")
+    made, secret = world.subscribe(address(receiver), channel="chat", language="zh_CN")
+    assert secret is None
+    run = world.ended(RunState.FAILED)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            world.turn()
+    ((_, body),) = receiver.got
+    said = json.loads(body)["text"]
+    assert "失败" in said
+    assert f"{get_settings().console_url}/r/{run.public_id}" in said
+    assert [row.state for row in world.messages()] == ["sent"]
+    stored = str(world.rows("select * from notification")) + str(world.rows("select before, after from audit_entry"))
+    assert TOKEN not in stored
+    assert TOKEN not in str(world.attempts()) + str(world.messages()) + str(logs)
+    assert (
+        world.rows("select target from notification where id = :id", id=made)[0].target == "Mattermost 127.0.0.1 …3dd4"
+    )
+
+
+def test_a_chat_that_fails_is_tried_again_as_others_are(world: World, receiver: Receiver) -> None:
+    world.subscribe(address(receiver), channel="chat")
+    receiver.say = lambda: (500, {}, f"cannot find {TOKEN}".encode())
+    world.ended()
+    world.turn()
+    receiver.say = lambda: (200, {}, b"ok")
+    world.hurry()
+    world.turn()
+    first, second = world.attempts()
+    assert (first.ok, first.status, first.error, first.answer) == (False, 500, "status", "cannot find …")
+    assert second.ok
+    (message,) = world.messages()
+    with db.unit_of_work() as session:
+        owner = Owner(project_id=world.project.id)
+        notifications.resend(session, world.actor, owner, message.notification_id, message.message_id)
+    world.turn()
+    assert len(receiver.got) == 3
+
+
+def test_an_address_of_a_chat_can_be_replaced_and_is_not_needed_for_other_changes(
+    world: World, receiver: Receiver
+) -> None:
+    receiver.say = lambda: (200, {}, b"ok")
+    other = TOKEN[::-1]
+    made, _ = world.subscribe(address(receiver), channel="chat")
+    owner = Owner(project_id=world.project.id)
+    for changes in ({"name": "y"}, {"target": address(receiver).replace(TOKEN, other)}, {"muted": False}):
+        with db.unit_of_work() as session:
+            notifications.update_notification(session, world.actor, owner, made, changes)
+    world.ended()
+    world.turn()
+    assert len(receiver.got) == 1
+    (row,) = world.rows("select name, target from notification")
+    assert (row.name, row.target) == ("y", f"Mattermost 127.0.0.1 …{other[-4:]}")
+    told = str(world.rows("select before, after from audit_entry"))
+    assert TOKEN not in told
+    assert other not in told
+
+
+def test_addresses_move_to_the_newest_key_and_a_lost_key_is_said(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.services import notification_targets
+
+    receiver.say = lambda: (200, {}, b"ok")
+    world.subscribe(address(receiver), channel="chat")
+    (old,) = get_settings().load_encryption_keys()
+    new = bytes(range(32))
+    monkeypatch.setattr(type(get_settings()), "load_encryption_keys", lambda _: [new, old])
+    with db.unit_of_work() as session:
+        assert notification_targets.reseal(session)[:2] == (1, [])
+    with db.unit_of_work() as session:
+        assert notification_targets.reseal(session)[:2] == (0, [])
+    monkeypatch.setattr(type(get_settings()), "load_encryption_keys", lambda _: [new])
+    world.ended()
+    world.turn()
+    assert len(receiver.got) == 1
+    monkeypatch.setattr(type(get_settings()), "load_encryption_keys", lambda _: [old])
+    world.ended()
+    world.turn()
+    assert len(receiver.got) == 1
+    assert world.attempts()[-1].error == "no_key"
+    with db.unit_of_work() as session:
+        assert notification_targets.reseal(session)[:2] == (0, ["x"])
+
+
+def test_a_run_muted_while_its_message_is_under_way_is_not_told_of(world: World, receiver: Receiver) -> None:
+    world.subscribe(receiver.url)
+    receiver.say = lambda: (500, {}, b"")
+    run = world.ended()
+    world.turn()
+    with db.unit_of_work() as session:
+        owner = Owner(project_id=world.project.id)
+        notifications.set_run_mute(session, world.actor, owner, run.id, run.public_id, on=True)
+        session.execute(text("update notification_message set due_at = now()"))
+    world.turn()
+    assert len(receiver.got) == 1
+    assert [row.state for row in world.messages()] == ["cancelled"]
