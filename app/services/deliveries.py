@@ -84,7 +84,8 @@ with chosen as (
     from chosen where m.id = chosen.id and m.state = 'pending' and m.due_at <= now() returning m.*
 )
 select t.id, t.message_id, t.lease_token, t.type, t.at, t.data, t.reason, t.attempts, s.id as notification_id,
-       s.channel, s.target, s.target_key_id, s.target_wrapped_key, s.target_ciphertext, s.language, s.secret_number, coalesce(s.old_secret_until > now(), false) as both_secrets,
+       s.channel, s.target, s.target_key_id, s.target_wrapped_key, s.target_ciphertext, s.language,
+       s.secret_number, coalesce(s.old_secret_until > now(), false) as both_secrets,
        (s.user_id is null or exists (
          select 1 from "user" u where u.id = s.user_id and u.disabled_at is null
             and (t.type = 'notification.test' or u.is_admin

@@ -144,7 +144,7 @@ def delete_notification(session: Session, actor: Actor, owner: Owner, notificati
 
 
 def rotate_secret(session: Session, actor: Actor, owner: Owner, notification_id: uuid.UUID) -> str:
-    """A new secret; for a day messages carry a signature by each of both. Raises NotFound, Invalid for all but webhooks."""
+    """A new secret; for a day messages carry a signature by each of both. Raises NotFound, Invalid for no webhook."""
     found = _locked(session, owner, notification_id)
     if found["channel"] != "webhook":
         raise Invalid([FieldError("/path/notification", N_("only a webhook has a secret"))])

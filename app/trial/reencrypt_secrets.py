@@ -1,6 +1,6 @@
 """`berth admin reencrypt-secrets`: every project secret and every chat's address under the newest key.
 
-Older keys can be taken away then. Works on the database itself, whether Berth is running or not. A key is rotated in three steps: put the new one
+Works on the database itself, whether Berth is running or not. A key is rotated in three steps: put the new one
 first in BERTH_ENCRYPTION_KEYS and restart, run this, and take the old one away once this says that nothing is left.
 """
 

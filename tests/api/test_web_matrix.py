@@ -53,6 +53,7 @@ TABLE: dict[str, str] = {
     "GET /projects/{project}/runs/{run}/live": "                   303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/runs/{run}/after": "                  303/401 303/401 404 404 200 200 200 200",
     "POST /projects/{project}/runs/{run}/stop": "                  303/401 303/401 404 404 403 303 303 303",
+    "POST /projects/{project}/runs/{run}/mute": "                  303/401 303/401 404 404 303 303 303 303",
     "POST /projects/{project}/runs/{run}/rerun": "                 303/401 303/401 404 404 403 303 303 303",
     "GET /projects/{project}/compare": "                           303/401 303/401 404 404 422 422 422 422",
     "GET /projects/{project}/experiments": "                       303/401 303/401 404 404 200 200 200 200",
@@ -123,6 +124,7 @@ TABLE: dict[str, str] = {
 JOB = "name: x-{who}\nspec: {command: ['true']}\n"
 FORMS: dict[str, dict[str, str]] = {
     "POST /projects/{project}/runs/bulk": {"action": "stop", "runs": "{run}", "confirmed": "1"},
+    "POST /projects/{project}/runs/{run}/mute": {"do": "mute"},
     "POST /projects/{project}/views": {"name": "v-{who}"},
     "POST /projects/{project}/jobs/new": {"text": JOB},
     "POST /projects/{project}/jobs/{name}/archive": {"archived": "0"},

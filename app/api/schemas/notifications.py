@@ -25,8 +25,11 @@ _CHAT = _EXAMPLE | {"channel": "chat", "target": "slack://T1JJ3T3L2/A1BRTD4JD/TI
 
 
 class NotificationCreate(Body):
-    """Who is to be told of what. `target` is the address of a webhook or mailbox, or for chat an apprise URL or what
-    the service shows to be copied; it is a secret and never shown again. `wait` is for run.waiting; all of `tags` must be on the run."""
+    """Who is to be told of what. `wait` is for run.waiting; all of `tags` must be on the run.
+
+    `target` of a chat is an apprise URL, or what the service shows to be copied. It is kept encrypted and not shown
+    again.
+    """
 
     name: NonEmptyLine
     channel: ChannelName

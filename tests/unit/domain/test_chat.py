@@ -8,7 +8,7 @@ GOOD = {
     "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXri7FQ": "Slack …i7FQ",
     "slack://bot@T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXri7FQ/#general": "Slack …",
     "slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#general": "Slack …",
-    "workflows://prod-1.logic.azure.com:443/643e69f83c8944/0KiAcXTnzG8b": "Microsoft Teams prod-1.logic.azure.com …zG8b",
+    "workflows://prod-1.logic.azure.com:443/643e69f83c/0KiAcXTnzG8b": "Microsoft Teams prod-1.logic.azure.com …zG8b",
     "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js": "Discord …V_js",
     "mmost://localhost:8065/3ccdd1134747223779d3dd4": "Mattermost localhost …3dd4",
     "mmosts://bot@chat.example.org/a/b/3ccdd1134747223779d3dd4": "Mattermost chat.example.org …3dd4",
