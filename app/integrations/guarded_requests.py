@@ -69,11 +69,13 @@ class GuardedRequests:
         given = {name: options[name] for name in ("headers", "params", "data", "json", "auth") if name in options}
         prepared = requests.Request(method.upper(), url, **given).prepare()
         body = prepared.body or b""
+        if not isinstance(body, (str, bytes)):
+            raise requests.ConnectionError("files are not sent")
         reply = exchange(
             prepared.method or "GET",
             prepared.url or "",
-            body.encode() if isinstance(body, str) else bytes(body),
-            dict(prepared.headers),
+            body.encode() if isinstance(body, str) else body,
+            {name: _text(value) for name, value in prepared.headers.items()},
             allowed=now.allowed,
             timeout=left,
             resolver=now.resolver,
@@ -97,6 +99,10 @@ class GuardedRequests:
         if name in ("codes", "exceptions") or (isinstance(found, type) and issubclass(found, Exception)):
             return found
         raise AttributeError(f"{name} is not let through")
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
 
 
 GUARDED = GuardedRequests()
