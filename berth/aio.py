@@ -183,6 +183,8 @@ class AsyncNotifications(AsyncNoun):
     delete = awaited(Notifications.delete)
     test = awaited(Notifications.test)
     rotate_secret = awaited(Notifications.rotate_secret)
+    mute_run = awaited(Notifications.mute_run)
+    unmute_run = awaited(Notifications.unmute_run)
     deliveries = iterated(Notifications.deliveries)
     resend = awaited(Notifications.resend)
 

@@ -1,4 +1,4 @@
-"""Who is told of what: webhooks and mails of a project, or one's own."""
+"""Who is told of what: webhooks, mails and chats of a project, or one's own."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,10 @@ class Notifications:
         start = ("me",) if own else ("projects", self._client.project)
         return self._client.path(*start, "notifications", *parts)
 
+    def _muted(self, run: str, own: bool) -> str:
+        start = ("me",) if own else ("projects", self._client.project)
+        return self._client.path(*start, "muted-runs", run)
+
     def list(self, *, own: bool = False) -> Iterator[Record]:
         """Oldest first."""
         return map(Record, self._client.items(self._path(own), None, None))
@@ -37,7 +41,7 @@ class Notifications:
         whose: str | None = None,
         project: str | None = None,
     ) -> Record:
-        """`channel` is webhook or mail; `secret` of a webhook is shown this once only.
+        """`channel` is webhook, mail or chat; `secret` of a webhook is shown this once only, `target` of a chat never.
 
         `whose` (mine or all) and `project` (one of them only) are for one's own.
         """
@@ -60,6 +64,14 @@ class Notifications:
     def rotate_secret(self, notification: str, *, own: bool = False) -> Record:
         """`secret`, shown this once only; for a day messages are signed with the old one, too."""
         return Record(self._client.post(self._path(own, f"{notification}:rotate-secret")).data)
+
+    def mute_run(self, run: str, *, own: bool = True) -> None:
+        """Nothing is sent about a run any more: to you, or with `own=False` by the project in force."""
+        self._client.call("PUT", self._muted(run, own))
+
+    def unmute_run(self, run: str, *, own: bool = True) -> None:
+        """What is set up is sent about a run again."""
+        self._client.call("DELETE", self._muted(run, own))
 
     def deliveries(self, notification: str, *, own: bool = False, limit: int | None = None) -> Iterator[Record]:
         """What was sent, newest first, each with its `attempts`."""

@@ -14,7 +14,7 @@ TEST = "notification.test"
 
 # What may be subscribed to, and how it is called. A run that failed has ended, too: one message tells of both.
 EVENTS = {ENDED: N_("A run ended"), FAILED: N_("A run failed"), WAITING: N_("A run waits too long")}
-CHANNELS = {"webhook": N_("Webhook"), "mail": N_("Mail")}
+CHANNELS = {"webhook": N_("Webhook"), "mail": N_("Mail"), "chat": N_("Chat")}
 WHOSE = {"mine": N_("Mine"), "all": N_("All in the project")}
 
 # Seconds after each failed attempt; together just under a day.
@@ -82,5 +82,6 @@ FAILURES = {
     "redirect": N_("The receiver redirects, which is not followed: enter the address that it leads to."),
     "status": N_("The receiver did not accept the message."),
     "protocol": N_("The receiver's answer could not be understood."),
+    "no_key": N_("What is kept of the address cannot be decrypted: enter it again."),
     "not_set_up": N_("Mail is not set up in this installation."),
 }

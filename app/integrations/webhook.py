@@ -1,5 +1,7 @@
 """Posts a webhook: to an address that the egress guard has checked, to no other, once, within a time.
 
+Chat services are asked the same way (integrations/guarded_requests.py): this is the one door to addresses of users.
+
 The name is resolved here, every address of it is judged, and the connection is made to the judged address itself:
 what the name resolves to a moment later does not matter. Redirects are not followed and proxies of the
 environment are not used.
@@ -14,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as ResolvingTooLong
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -37,6 +39,15 @@ class Answer:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Reply:
+    """The whole of an answer, for whoever must read it: `answer` as for a webhook, then what was sent."""
+
+    answer: Answer
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
 def resolve(host: str, port: int) -> list[str]:
     """All addresses of a name, by the system's resolver. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -53,23 +64,48 @@ def post(
     resolver: Resolve = resolve,
 ) -> Answer:
     """One POST that takes at most `timeout` seconds in all. Raises nothing: what went wrong is in the answer."""
+    return exchange("POST", url, body, headers, allowed=allowed, timeout=timeout, resolver=resolver).answer
+
+
+def exchange(
+    method: str,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    allowed: tuple[Network, ...] = (),
+    timeout: float = 10.0,
+    resolver: Resolve = resolve,
+    longest: int = ANSWER_BYTES,
+) -> Reply:
+    """As `post`, by any method; of what is answered the first `longest` bytes."""
     ends = time.monotonic() + timeout
     try:
         target = egress.parse_url(url)
     except egress.BadTarget:
-        return Answer(False, error="refused_address")
+        return Reply(Answer(False, error="refused_address"))
     try:
         addresses = [ip_address(text.partition("%")[0]) for text in _in_time(resolver, target, timeout)]
     except (ResolvingTooLong, OSError, UnicodeError, ValueError):
-        return Answer(False, error="unresolved")
+        return Reply(Answer(False, error="unresolved"))
     # One forbidden address among good ones is a trick, not a choice.
     if not addresses or not all(egress.may_connect(address, allowed) for address in addresses):
-        return Answer(False, error="refused_address")
-    return _exchange(target, addresses[0], body, headers, max(0.1, ends - time.monotonic()))
+        return Reply(Answer(False, error="refused_address"))
+    request = _Request(method, target, addresses[0], body, headers)
+    return _exchange(request, max(0.1, ends - time.monotonic()), longest)
 
 
-def _exchange(target: Target, address: Address, body: bytes, headers: Mapping[str, str], left: float) -> Answer:
-    connection = _Pinned(target, address, left)
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    target: Target
+    address: Address
+    body: bytes
+    headers: Mapping[str, str]
+
+
+def _exchange(request: _Request, left: float, longest: int) -> Reply:
+    connection = _Pinned(request.target, request.address, left)
     expired = threading.Event()
 
     def cut() -> None:
@@ -81,24 +117,26 @@ def _exchange(target: Target, address: Address, body: bytes, headers: Mapping[st
     watch.daemon = True
     watch.start()
     try:
-        connection.request("POST", target.path, body, dict(headers))
+        connection.request(request.method, request.target.path, request.body, dict(request.headers))
         response = connection.getresponse()
-        status, text = response.status, ""
+        status, raw = response.status, b""
         if expired.is_set():  # what was cut off in its headers looks like an answer
-            return Answer(False, error="timeout")
+            return Reply(Answer(False, error="timeout"))
         with contextlib.suppress(OSError, http.client.HTTPException, ValueError):  # the status has said all
-            text = inert(response.read(ANSWER_BYTES))
+            raw = response.read(longest)
+        said = dict(response.headers)
+        text = inert(raw[:ANSWER_BYTES])
         if 200 <= status < 300:
-            return Answer(True, status, None, text)
-        return Answer(False, status, "redirect" if 300 <= status < 400 else "status", text)
+            return Reply(Answer(True, status, None, text), said, raw)
+        return Reply(Answer(False, status, "redirect" if 300 <= status < 400 else "status", text), said, raw)
     except ssl.SSLError as error:
-        return Answer(False, error="timeout" if expired.is_set() else "tls", text=_why(error))
+        return Reply(Answer(False, error="timeout" if expired.is_set() else "tls", text=_why(error)))
     except TimeoutError:
-        return Answer(False, error="timeout")
+        return Reply(Answer(False, error="timeout"))
     except OSError as error:
-        return Answer(False, error="timeout" if expired.is_set() else "unreachable", text=_why(error))
+        return Reply(Answer(False, error="timeout" if expired.is_set() else "unreachable", text=_why(error)))
     except (http.client.HTTPException, ValueError, AttributeError):
-        return Answer(False, error="timeout" if expired.is_set() else "protocol")
+        return Reply(Answer(False, error="timeout" if expired.is_set() else "protocol"))
     finally:
         watch.cancel()
         connection.close()

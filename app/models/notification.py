@@ -17,7 +17,7 @@ class Notification(Base):
     __tablename__ = "notification"
     __table_args__ = (
         CheckConstraint("user_id is not null or project_id is not null", name="owner"),
-        CheckConstraint("channel in ('webhook', 'mail')", name="channel"),
+        CheckConstraint("channel in ('webhook', 'mail', 'chat')", name="channel"),
         CheckConstraint("whose in ('mine', 'all')", name="whose"),
         CheckConstraint("whose = 'all' or user_id is not null", name="mine"),
         Index("ix_notification_user_id_id", "user_id", "id", postgresql_where="user_id is not null"),
@@ -29,7 +29,11 @@ class Notification(Base):
     project_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
     name: Mapped[str]
     channel: Mapped[str]
+    # Of a chat service what may be shown; its address is a secret and encrypted (services/notification_targets.py).
     target: Mapped[str]
+    target_key_id: Mapped[str | None]
+    target_wrapped_key: Mapped[bytes | None]
+    target_ciphertext: Mapped[bytes | None]
     events: Mapped[list[str]] = mapped_column(ARRAY(Text))
     wait_seconds: Mapped[int] = mapped_column(default=3600, server_default="3600")
     whose: Mapped[str]

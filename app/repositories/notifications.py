@@ -58,6 +58,17 @@ def find_notification(session: Session, owner: Owner, notification_id: uuid.UUID
     return dict(row._mapping) if row is not None else None
 
 
+def find_mutes(session: Session, run_id: uuid.UUID, user_id: uuid.UUID | None) -> tuple[bool, bool]:
+    """Whether a run is muted for a user, and whether it is for its project."""
+    statement = (
+        "select coalesce(bool_or(user_id = cast(:user as uuid)), false),"
+        " coalesce(bool_or(project_id is not null), false)"
+        " from notification_mute where run_id = :run and (user_id = cast(:user as uuid) or project_id is not null)"
+    )
+    row = session.execute(text(statement), {"run": run_id, "user": user_id}).one()
+    return bool(row[0]), bool(row[1])
+
+
 def list_deliveries(
     session: Session, notification_id: uuid.UUID, after: int | None, limit: int
 ) -> list[dict[str, Any]]:

@@ -5,13 +5,14 @@ transaction that makes its messages, and a unique key holds against whatever may
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.notifications import retry_after
+from app.services.notification_targets import open_target
 from app.services.notifications import secret_of
 from app.settings import get_settings
 
@@ -83,12 +84,17 @@ with chosen as (
     from chosen where m.id = chosen.id and m.state = 'pending' and m.due_at <= now() returning m.*
 )
 select t.id, t.message_id, t.lease_token, t.type, t.at, t.data, t.reason, t.attempts, s.id as notification_id,
-       s.channel, s.target, s.language, s.secret_number, coalesce(s.old_secret_until > now(), false) as both_secrets,
-       s.user_id is null or exists (
+       s.channel, s.target, s.target_key_id, s.target_wrapped_key, s.target_ciphertext, s.language,
+       s.secret_number, coalesce(s.old_secret_until > now(), false) as both_secrets,
+       (s.user_id is null or exists (
          select 1 from "user" u where u.id = s.user_id and u.disabled_at is null
             and (t.type = 'notification.test' or u.is_admin
                  or exists (select 1 from membership b join project p on p.id = b.project_id
-                             where b.user_id = u.id and p.name = t.data ->> 'project'))) as may_hear
+                             where b.user_id = u.id and p.name = t.data ->> 'project'))))
+         and not exists (select 1 from notification_mute q join run r on r.id = q.run_id
+                          where r.public_id = t.data ->> 'run'
+                            and (q.user_id = s.user_id or (s.user_id is null and q.project_id = s.project_id)))
+         as may_hear
   from taken t join notification s on s.id = t.notification_id
 """)
 _RECORD = text("""
@@ -116,16 +122,19 @@ delete from notification_message where id in
 
 @dataclass(frozen=True)
 class Message:
-    """A message to send now. `secrets` are those to sign with; `may_hear` is False for one who lost the right to it."""
+    """A message to send now. `secrets` are those to sign with; `may_hear` is False for one who lost the right to it.
+
+    `target` of a chat is its address in clear, empty when no known key opens it.
+    """
 
     id: int
     message_id: str
     token: uuid.UUID
     notification_id: uuid.UUID
     channel: str
-    target: str
+    target: str = field(repr=False)
     language: str
-    secrets: list[str]
+    secrets: list[str] = field(repr=False)
     type: str
     at: Any
     data: dict[str, Any]
@@ -168,7 +177,7 @@ def claim(session: Session, *, troubled: bool, free: int, each: int, busy: list[
                 row.lease_token,
                 row.notification_id,
                 row.channel,
-                row.target,
+                row.target if row.channel != "chat" else open_target(row, row.notification_id) or "",
                 row.language,
                 [secret_of(row.notification_id, number) for number in numbers],
                 row.type,

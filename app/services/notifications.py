@@ -14,7 +14,7 @@ from app.domain.notifications import TEST, is_mail_address, make_secret
 from app.domain.quantities import QuantityError, parse_duration
 from app.errors import N_, Conflict, FieldError, Invalid, NotFound, TooMany
 from app.repositories.notifications import Owner, find_notification
-from app.services import audit
+from app.services import audit, notification_targets
 from app.settings import get_settings
 
 _TESTS_PER_MINUTE = 6
@@ -60,12 +60,12 @@ class StillPending(Conflict):
 def create_notification(
     session: Session, actor: Actor, owner: Owner, values: dict[str, Any], project_id: uuid.UUID | None = None
 ) -> tuple[uuid.UUID, str | None]:
-    """A subscription, and the secret that its webhook is signed with (None for mail).
+    """A subscription, and the secret that its webhook is signed with (None for mail and chat).
 
     `values`: name, channel, target, events, wait ("1h"), whose, tags, language. `project_id` narrows one's own to a
     project that the caller found to be visible. Raises Invalid, MailNotSetUp, TooManyNotifications.
     """
-    columns = _checked(values)
+    columns, address = _checked(values)
     if columns["channel"] == "mail" and get_settings().mail.host is None:
         raise MailNotSetUp
     if owner.user_id is None:
@@ -87,6 +87,8 @@ def create_notification(
         "project_id": owner.project_id or project_id,
         "created_by": actor.user_id,
     }
+    if address is not None:
+        columns |= notification_targets.seal(made, address)
     names = ", ".join(columns)
     slots = ", ".join(f":{name}" for name in columns)
     session.execute(text(f"insert into notification ({names}) values ({slots})"), columns)  # noqa: S608 - our own names
@@ -102,12 +104,16 @@ def update_notification(
     if not changes:
         return
     whole = {**found, "wait": f"{found['wait_seconds']}s", **changes}
-    columns = _checked(whole)
+    columns, address = _checked(whole, is_known="target" not in changes)
     if owner.user_id is None:
         columns["whose"] = "all"
     columns["muted"] = whole["muted"]
     # What is known of the old receiver's pace says nothing about the new one.
-    moved = columns["target"] != found["target"]
+    moved = columns["target"] != found["target"] or address is not None
+    before = _told({name: found[name] for name in columns})
+    after = _told(columns)
+    if address is not None:
+        columns |= notification_targets.seal(notification_id, address)
     pairs = ", ".join(f"{name} = :{name}" for name in columns)
     session.execute(
         text(
@@ -116,9 +122,9 @@ def update_notification(
         ),
         columns | {"id": notification_id, "moved": moved},
     )
-    before = _told({name: found[name] for name in columns})
-    after = _told(columns)
     changed = {name for name in after if before[name] != after[name]}
+    if address is not None:
+        changed.add("target")
     _record(
         session,
         actor,
@@ -138,7 +144,7 @@ def delete_notification(session: Session, actor: Actor, owner: Owner, notificati
 
 
 def rotate_secret(session: Session, actor: Actor, owner: Owner, notification_id: uuid.UUID) -> str:
-    """A new secret; for a day messages carry a signature by each of both. Raises NotFound, Invalid for mail."""
+    """A new secret; for a day messages carry a signature by each of both. Raises NotFound, Invalid for no webhook."""
     found = _locked(session, owner, notification_id)
     if found["channel"] != "webhook":
         raise Invalid([FieldError("/path/notification", N_("only a webhook has a secret"))])
@@ -218,13 +224,20 @@ def secret_of(notification_id: uuid.UUID, number: int) -> str:
 
 
 def shown_target(channel: str, target: str) -> str:
-    """A target for logs and the audit: of a webhook the host only, because its path is often a secret."""
+    """A target for logs and the audit: of a webhook the host only, because its path is often a secret.
+
+    What is kept of a chat's is fit to be shown already.
+    """
     return (urlsplit(target).hostname or "") if channel == "webhook" else target
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """The columns. Raises Invalid with all that is wrong."""
-    errors = []
+def _checked(values: dict[str, Any], *, is_known: bool = False) -> tuple[dict[str, Any], str | None]:
+    """The columns, and the address of a chat that was given anew. Raises Invalid with all that is wrong.
+
+    `is_known` says that the target is the one that is kept, which was checked when it came.
+    """
+    errors: list[FieldError] = []
+    given = None
     target, settings = values["target"].strip(), get_settings()
     if values["channel"] == "webhook":
         try:
@@ -236,6 +249,10 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
                 errors.append(FieldError("/target", N_("leads into a network that Berth does not send to")))
         except egress.BadTarget as error:
             errors.append(FieldError("/target", str(error)))
+    elif values["channel"] == "chat":
+        found = None if is_known else notification_targets.check(target, errors)
+        if found is not None:
+            given, target = found.address, found.shown
     elif not is_mail_address(target):
         errors.append(FieldError("/target", N_("is no mail address")))
     elif settings.mail.domains and target.rpartition("@")[2].lower() not in map(str.lower, settings.mail.domains):
@@ -251,7 +268,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         errors.append(FieldError("/wait", str(error), fix=error.fix))
     if errors:
         raise Invalid(errors)
-    return {
+    columns = {
         "name": values["name"],
         "channel": values["channel"],
         "target": target,
@@ -261,6 +278,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         "tags": sorted(set(values["tags"])),
         "language": values["language"],
     }
+    return columns, given
 
 
 def _locked(session: Session, owner: Owner, notification_id: uuid.UUID) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`berth admin reencrypt-secrets`: every project secret under the newest key, so that older keys can be taken away.
+"""`berth admin reencrypt-secrets`: every project secret and every chat's address under the newest key.
 
 Works on the database itself, whether Berth is running or not. A key is rotated in three steps: put the new one
 first in BERTH_ENCRYPTION_KEYS and restart, run this, and take the old one away once this says that nothing is left.
@@ -43,20 +43,24 @@ def main(new_key: bool) -> int:
 def reencrypt_all() -> tuple[int, list[str]]:
     """(how many were done, names of those that no known key opens). Each step is a transaction of its own."""
     from app import db, schema
+    from app.services.notification_targets import reseal
     from app.services.secrets import reencrypt
     from app.settings import get_settings
 
     get_settings.cache_clear()
     schema.upgrade(db.engine())
-    done, lost = 0, []
-    last: uuid.UUID | None = None
+    done: int = 0
+    lost: list[str] = []
     try:
-        while True:
-            with db.unit_of_work() as session:
-                step = reencrypt(session, last)
-            done, last = done + step.done, step.last
-            lost += step.lost
-            if last is None:
-                return done, lost
+        for one_step in (reencrypt, reseal):
+            last: uuid.UUID | None = None
+            while True:
+                with db.unit_of_work() as session:
+                    step = one_step(session, last)
+                done, last = done + step.done, step.last
+                lost += step.lost
+                if last is None:
+                    break
+        return done, lost
     finally:
         db.engine().dispose()

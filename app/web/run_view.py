@@ -78,6 +78,15 @@ class Banner:
     text: str
 
 
+@dataclass(frozen=True)
+class Mute:
+    """Whether nothing is sent about the run, to oneself and by the project, and whether one may change the latter."""
+
+    is_mine: bool
+    is_all: bool
+    may_all: bool
+
+
 @dataclass
 class RunPage:
     """The page of one run. `live_url` and `after_url` are what its two polls ask for."""
@@ -108,6 +117,7 @@ class RunPage:
     details: list[Item] = field(default_factory=list)
     parameters: list[Item] = field(default_factory=list)
     place: list[Item] = field(default_factory=list)
+    mute: Mute | None = None
     charts: list[Any] = field(default_factory=list)
     metric_rows: list[Any] = field(default_factory=list)
     series_count: int = 0

@@ -23,7 +23,7 @@ from app.domain.notifications import TEST, WAITING, one_line, sign
 from app.domain.reasons import REASONS
 from app.errors import N_
 from app.i18n import translate
-from app.integrations import mail, webhook
+from app.integrations import chat, mail, webhook
 from app.integrations.webhook import Answer
 from app.services import deliveries
 from app.services.deliveries import Message, Outcome
@@ -175,15 +175,31 @@ def _mail(message: Message) -> Answer:
     return mail.send(settings.mail, made, timeout=settings.notifications.timeout_seconds)
 
 
+def _chat(message: Message) -> Answer:
+    settings = get_settings().notifications
+    if not message.target:
+        return Answer(False, error="no_key")
+    title, lines = _text(message)
+    text = "\n".join(line for line in lines if line)
+    allowed = egress.networks(settings.networks)
+    return chat.send(message.target, title, text, allowed=allowed, timeout=settings.timeout_seconds)
+
+
 def mail_text(message: Message) -> tuple[str, str]:
     """Subject and text in the receiver's language."""
+    subject, lines = _text(message)
+    say = partial(translate, message.language)
+    end = "\n\n" + say(N_("You get this because somebody entered your address under Notifications in Berth.")) + "\n"
+    return subject, "\n".join(lines) + end
+
+
+def _text(message: Message) -> tuple[str, list[str]]:
+    """A heading and the lines below it, in the receiver's language."""
     say = partial(translate, message.language)
     data = message.data
-    end = "\n\n" + say(N_("You get this because somebody entered your address under Notifications in Berth.")) + "\n"
     if message.type == TEST:
-        return say(N_("A test message from Berth")), say(
-            N_("This address gets the notifications that were set up.")
-        ) + end
+        text = say(N_("This address gets the notifications that were set up."))
+        return say(N_("A test message from Berth")), [text]
     names = {"name": one_line(data["name"]), "project": data["project"]}
     told = N_("{name} is still waiting") if message.type == WAITING else _STATES[data["state"]]
     lines = [say(told, **names), "", say(N_("Project: {project}"), **names), say(N_("Run: {run}"), run=data["run"])]
@@ -191,7 +207,7 @@ def mail_text(message: Message) -> tuple[str, str]:
     if why:
         lines.append(why)
     lines += ["", _url(message)]
-    return f"[{data['project']}] {say(told, **names)}", "\n".join(lines) + end
+    return f"[{data['project']}] {say(told, **names)}", lines
 
 
 def _url(message: Message) -> str:
@@ -211,4 +227,4 @@ def _reason(message: Message) -> str:
     return translate(message.language, text.sentence, **args)
 
 
-_SENDERS: dict[str, Send] = {"webhook": _post, "mail": _mail}
+_SENDERS: dict[str, Send] = {"webhook": _post, "mail": _mail, "chat": _chat}

@@ -1,6 +1,7 @@
 """`berth notification …`: who is told when runs end, fail or wait too long."""
 
 import argparse
+import sys
 
 from berth.cli.command import Command
 from berth.cli.exits import Exit
@@ -50,7 +51,16 @@ def _ls(shell: Shell) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="https://… for a webhook, or a mail address")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="https://… for a webhook, a mail address, or a chat's address such as slack://…; - reads it from stdin",
+    )
+    parser.add_argument(
+        "--by",
+        choices=("webhook", "mail", "chat"),
+        help="how, where TARGET does not say it: chat for a chat's https://…",
+    )
     parser.add_argument("--name", help="to tell it from others; by default how it is sent")
     parser.add_argument(
         "--on", metavar="EVENT", choices=tuple(_EVENTS), action="append", help="ended, failed (the default) or waiting"
@@ -65,11 +75,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add(shell: Shell) -> int:
     options = shell.options
-    channel = "webhook" if "://" in options.target else "mail"
+    target = options.target
+    if target == "-":
+        target = sys.stdin.readline().strip()
+    channel = options.by or _channel(target)
     made = shell.client.notifications.create(
         options.name or channel,
         channel,
-        options.target,
+        target,
         [_EVENTS[event] for event in options.on or ["failed"]],
         wait=options.wait,
         tags=options.tag,
@@ -82,6 +95,13 @@ def _add(shell: Shell) -> int:
     if made.get("secret") and not shell.out.is_json:
         shell.out.say(f"The secret, not shown again: {made['secret']}")
     return Exit.OK
+
+
+def _channel(target: str) -> str:
+    scheme, separator, _ = target.partition("://")
+    if not separator:
+        return "mail"
+    return "webhook" if scheme.lower() in ("http", "https") else "chat"
 
 
 def _rm_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +163,7 @@ COMMANDS = (
     Command(
         "notification add",
         _add,
-        "be told by webhook or mail",
+        "be told by webhook, mail or chat",
         "berth notification add https://example.org/hook --on failed --on waiting --wait 30m -P vision",
         _add_arguments,
         (*_FIELDS, "secret"),

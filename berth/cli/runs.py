@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from berth import quantities
-from berth.cli import run_bulk, run_capsule, run_files, run_logs, run_submit, run_usage
+from berth.cli import run_bulk, run_capsule, run_files, run_logs, run_mute, run_submit, run_usage
 from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import STATES, Column, Item
@@ -331,6 +331,7 @@ COMMANDS = (
     run_submit.CLONE,
     *run_capsule.COMMANDS,
     *run_bulk.COMMANDS,
+    *run_mute.COMMANDS,
     run_usage.USAGE,
     run_files.OUTPUTS,
     run_files.DOWNLOAD,

@@ -65,6 +65,7 @@ TABLE: dict[str, str] = {
     "POST /projects/{project}/runs/{run}/metrics/pins": "          303/401 303/401 404 404 404 404 404 404",
     "POST /projects/{project}/runs/{run}/rerun-exact": "           303/401 303/401 404 404 403 409 409 409",
     "POST /projects/{project}/runs/{run}/stop": "                  303/401 303/401 404 404 403 303 303 303",
+    "POST /projects/{project}/runs/{run}/mute": "                  303/401 303/401 404 404 303 303 303 303",
     "POST /projects/{project}/runs/{run}/rerun": "                 303/401 303/401 404 404 403 303 303 303",
     "GET /projects/{project}/compare": "                           303/401 303/401 404 404 422 422 422 422",
     "GET /projects/{project}/experiments": "                       303/401 303/401 404 404 200 200 200 200",
@@ -135,6 +136,7 @@ TABLE: dict[str, str] = {
 JOB = "name: x-{who}\nspec: {command: ['true']}\n"
 FORMS: dict[str, dict[str, str]] = {
     "POST /projects/{project}/runs/bulk": {"action": "stop", "runs": "{run}", "confirmed": "1"},
+    "POST /projects/{project}/runs/{run}/mute": {"do": "mute"},
     "POST /projects/{project}/views": {"name": "v-{who}"},
     "POST /projects/{project}/jobs/new": {"text": JOB},
     "POST /projects/{project}/jobs/{name}/archive": {"archived": "0"},

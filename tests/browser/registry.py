@@ -314,6 +314,7 @@ NO_PAGES = {
     "POST /projects/{project}/views": "form of the list",
     "POST /projects/{project}/views/{view}/delete": "form of the list",
     "POST /projects/{project}/runs/{run}/stop": "form of the run's page",
+    "POST /projects/{project}/runs/{run}/mute": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun-exact": "form of the run's pages",
     "POST /projects/{project}/settings/secrets": "form of the page",

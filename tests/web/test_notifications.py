@@ -125,3 +125,63 @@ def test_what_receivers_said_is_only_text(console: Console) -> None:
     page = console.get(f"{VISION}?show={console.seed.ids['notification']}", "alice").text
     assert "<b>upstream</b>" not in page
     assert "&lt;b&gt;upstream" in page
+
+
+CHAT = {"channel": "chat", "target": "mmosts://chat.example.org/3ccdd1134747223779d3dd4"}
+
+
+def test_an_address_of_a_chat_is_never_shown_again(console: Console) -> None:
+    answer = console.post(VISION, FORM | CHAT, "alice")
+    assert answer.status_code == 200
+    assert "Mattermost chat.example.org …3dd4" in answer.text
+    assert "whsec_" not in answer.text
+    key = str(found().id)
+    assert found().target == "Mattermost chat.example.org …3dd4"
+    page = answer.text + console.get(f"{VISION}?show={key}", "alice").text
+    assert "3ccdd" not in page
+    assert "New secret" not in page, "nothing of it is signed"
+    assert console.post(VISION, {"do": "rotate", "notification": key}, "alice").status_code == 422
+    assert console.post(VISION, {"do": "test", "notification": key}, "alice").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("file:///etc/passwd", "no chat service that Berth knows: Slack, Microsoft Teams"),
+        ("json://example.org/3ccdd1134747223779d3dd4", "no chat service"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD", "not complete for Slack"),
+        ("mmost://127.0.0.1/3ccdd1134747223779d3dd4", "leads into a network"),
+        ("mmost://169.254.169.254/3ccdd1134747223779d3dd4", "leads into a network"),
+        ("mmost://2130706433/3ccdd1134747223779d3dd4", "leads into a network"),
+        ("mmosts://chat.example.org/3ccdd1134747223779d3dd4?template=/etc/passwd", "not complete for Mattermost"),
+    ],
+)
+def test_what_is_wrong_with_a_chat_is_said_without_repeating_it(console: Console, target: str, said: str) -> None:
+    answer = console.post(VISION, FORM | CHAT | {"target": target}, "alice")
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert target not in answer.text
+    assert "3ccdd" not in answer.text
+
+
+def test_a_run_is_muted_on_its_page(console: Console) -> None:
+    run = f"/projects/vision/runs/{console.seed.runs['running']}"
+    for do, shown in (
+        ("mute", "You are told nothing about this run."),
+        ("mute-all", "The project sends nothing about this run. You are told nothing of it either."),
+        ("unmute", "The project sends nothing about this run."),
+        ("unmute-all", "Mute for the project"),
+    ):
+        for _ in range(2):
+            answer = console.post(f"{run}/mute", {"do": do}, "alice")
+            assert (answer.status_code, answer.headers["location"]) == (303, f"{run}#notifications")
+        assert shown in " ".join(console.get(run, "alice").text.split())
+    with db.read_session() as session:
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.verb.like("notification.%mute_run"))).all()
+    assert len(entries) == 4, "twice is once"
+    assert "Mute for the project" not in console.get(run, "bob").text
+    assert console.post(f"{run}/mute", {"do": "mute-all"}, "bob").status_code == 403
+    assert console.post(f"{run}/mute", {"do": "mute"}, "bob").status_code == 303
+    assert console.post(f"{run}/mute", {"do": "mute"}, "nobody").status_code == 404
+    assert console.post(f"{run}/mute", {"do": "x"}, "alice").status_code == 404
+    assert console.post(run.replace("vision", "speech") + "/mute", {"do": "mute"}, "alice").status_code == 404

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.base import Body, Duration, Line, Moment, NonEmptyLine, Page, ProjectName
 
-ChannelName = Literal["webhook", "mail"]
+ChannelName = Literal["webhook", "mail", "chat"]
 EventName = Literal["run.ended", "run.failed", "run.waiting"]
 Whose = Literal["mine", "all"]
 LanguageName = Literal["en", "zh_CN"]
@@ -21,10 +21,15 @@ _EXAMPLE: dict[str, Any] = {
     "target": "https://example.org/hooks/berth",
     "events": ["run.failed"],
 }
+_CHAT = _EXAMPLE | {"channel": "chat", "target": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"}
 
 
 class NotificationCreate(Body):
-    """Who is to be told of what. `wait` is for run.waiting; all of `tags` must be on the run."""
+    """Who is to be told of what. `wait` is for run.waiting; all of `tags` must be on the run.
+
+    `target` of a chat is an apprise URL, or what the service shows to be copied. It is kept encrypted and not shown
+    again.
+    """
 
     name: NonEmptyLine
     channel: ChannelName
@@ -34,7 +39,7 @@ class NotificationCreate(Body):
     tags: Tags = []
     language: LanguageName | None = None
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE, _CHAT]})
 
 
 class OwnNotificationCreate(NotificationCreate):
@@ -65,7 +70,10 @@ class OwnNotificationUpdate(NotificationUpdate):
 
 
 class NotificationRead(BaseModel):
-    """A subscription. While `old_secret_until` has not passed, messages are signed with the old secret, too."""
+    """A subscription. While `old_secret_until` has not passed, messages are signed with the old secret, too.
+
+    `target` of a chat is what may be shown of it: the service and the end of the address, which itself is a secret.
+    """
 
     id: uuid.UUID
     name: str
@@ -83,7 +91,7 @@ class NotificationRead(BaseModel):
 
 
 class NotificationCreated(NotificationRead):
-    """`secret` is shown this one time; null for mail."""
+    """`secret` is shown this one time; null for mail and chat."""
 
     secret: str | None
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from app.domain.access import Action
+from app.domain.chat import NAMES as CHAT_SERVICES
 from app.domain.notifications import CHANNELS, EVENTS, FAILURES, TEST, WHOSE
 from app.errors import N_, AppError, Invalid, NotFound
 from app.i18n import LANGUAGES, translate
@@ -97,6 +98,7 @@ class NotificationsPage:
     has_mail: bool = False
     projects: list[str] = field(default_factory=list)
     channels: dict[str, str] = field(default_factory=dict)
+    chats: str = ""
     events: dict[str, str] = field(default_factory=dict)
     whose: dict[str, str] = field(default_factory=dict)
     languages: dict[str, str] = field(default_factory=dict)
@@ -220,6 +222,8 @@ def _post(
             problem = error
             page = _page(visitor, place, "", 0, values)
             page.errors = _errors(visitor.language, error)
+            if values["channel"] == "chat":  # a secret is not sent back, not even a wrong one
+                page.values = values | {"target": ""}
         shell = _shell(visitor, place)
     return render("notifications/page.html", shell, page, problem.status if problem else 200)
 
@@ -294,6 +298,7 @@ def _page(visitor: Visitor, place: _Place, show: str, before: int, values: dict[
     page = NotificationsPage(place.url, is_own, values=values, projects=names)
     page.has_mail = get_settings().mail.host is not None
     page.channels = {code: translate(say, text) for code, text in CHANNELS.items() if code != "mail" or page.has_mail}
+    page.chats = ", ".join(CHAT_SERVICES)
     page.events = {code: translate(say, text) for code, text in EVENTS.items()}
     page.whose = {code: translate(say, text) for code, text in WHOSE.items()}
     page.languages = dict(LANGUAGES)

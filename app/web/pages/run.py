@@ -11,14 +11,14 @@ from fastapi.responses import Response
 from app.domain.access import Action, Verdict, can
 from app.domain.states import TERMINAL, RunState
 from app.errors import N_
-from app.repositories import metrics, outputs, pools
+from app.repositories import metrics, notifications, outputs, pools
 from app.repositories import runs as repository
 from app.services import logs, runs
 from app.web import chart_view, formats, log_view, metrics_view, run_frame, run_tables, run_view
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.log_view import Asked
 from app.web.run_phases import View
-from app.web.run_view import RunPage
+from app.web.run_view import Mute, RunPage
 from app.web.templating import Shell, render
 
 _EVENTS = 10
@@ -45,7 +45,9 @@ def page(request: Request, project: str, run: str, attempt: str = "", line: str 
         facts = pools.find_facts(visitor.session, loaded.row.pool)
         series = metrics.list_series(visitor.session, loaded.row.id)
         more = _load_more(visitor, loaded.row)
+        mute = _load_mute(visitor, loaded.row)
     made = _build(loaded, facts)
+    made.mute = mute
     _add_more(made, loaded, more)
     view = loaded.view
     chart_view.add(view, made, series, metrics_view.read_pins(request.cookies.get(metrics_view.PINS_COOKIE, "")))
@@ -132,6 +134,14 @@ def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
 def _load_more(visitor: Visitor, row: Any) -> tuple[list[Any], list[Any]]:
     found = outputs.list_outputs(visitor.session, row.id, limit=_OUTPUTS)
     return found, repository.list_newest_events(visitor.session, row.id, limit=_EVENTS)
+
+
+def _load_mute(visitor: Visitor, row: Any) -> Mute | None:
+    if can(visitor.actor, Action.OWN_NOTIFICATION_WRITE) != Verdict.ALLOWED:
+        return None
+    is_mine, is_all = notifications.find_mutes(visitor.session, row.id, visitor.actor.user_id)
+    may_all = can(visitor.actor, Action.NOTIFICATION_WRITE, row.project_id) == Verdict.ALLOWED
+    return Mute(is_mine, is_all, may_all)
 
 
 def _add_more(made: RunPage, loaded: _Loaded, more: tuple[list[Any], list[Any]]) -> None:
