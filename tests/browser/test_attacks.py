@@ -6,12 +6,32 @@ from typing import Any
 from app import db
 from tests.browser import seed_hostile
 from tests.browser.conftest import Site
-from tests.browser.registry import NO_PAGES, PAGES
+from tests.browser.registry import PAGES
 from tests.browser.seed_hostile import DOCUMENTS, OURS, PAYLOAD, TEXTS, WRITTEN, columns
 
 VISION = "/projects/vision/runs"
-# Pages show these in a form that holds no text of it, or cut off before any begins.
-NOT_SHOWN: set[str] = set()
+# No page shows these.
+NOT_SHOWN = {
+    "attempt.first_error",  # that of the run is
+    "notification.target",  # its host alone, and this has none
+    "notification_message.data",  # what was sent is not repeated, only what came back
+    "notification_message.reason",
+    "usage.gpu_meter",  # only whether there is one
+}
+# Answers that htmx puts into a page.
+PARTS = [
+    VISION + "/{run}/live",
+    VISION + "/{run}/after",
+    VISION + "/{run}/events/new",
+    VISION + "/changes?seen=0.0&top=0",
+    VISION,
+    VISION + "?q=tag:x",
+    "/search?project=vision&q=a",
+    "/search?project=vision&q=script",
+    VISION + "/{run}/spec?diff={other}",
+    VISION + "/{run}/outputs",
+    VISION + "/{run}/metrics",
+]
 _WATCH = """
   window.violations = [];
   document.addEventListener('securitypolicyviolation',
@@ -83,6 +103,39 @@ class Victim:
             self.problems.append(f"request for {path}")
 
 
+def swap_parts(victim: Victim) -> None:
+    """Has htmx put every partial into a page, which takes what htmx would act on for its own."""
+    site = victim.site
+    for part in PARTS:
+        victim.page.goto(f"{site.url}/problems", wait_until="load")
+        path = part.format(run=site.seed.runs["failed"], other=site.seed.runs["succeeded"])
+        victim.page.evaluate("path => htmx.ajax('GET', path, {target: '#main > *', swap: 'beforeend'})", path)
+        victim.page.wait_for_timeout(150)
+        # A whole page in a page has everything twice, which is what was asked for.
+        found = [one for one in victim.page.evaluate(_FOUND) if not one.startswith("twice")]
+        victim.problems += [f"{path} swapped in: {one}" for one in found]
+
+
+def test_the_judge_sees_what_escapes(visitor: Any, site: Site) -> None:
+    """The same text as markup is found out, so that finding nothing means something."""
+    page = visitor.new_page()
+    page.add_init_script(_WATCH)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{site.url}/problems", wait_until="load")
+    assert page.evaluate(_FOUND) == []
+    page.evaluate("text => { document.querySelector('#main').firstElementChild.innerHTML = text }", PAYLOAD.replace("http-equiv", "x"))
+    page.evaluate("htmx.process(document.body)")
+    page.wait_for_timeout(200)
+    found = " ".join(page.evaluate(_FOUND))
+    for sign in ("element", "attribute onerror", "attribute hx-on", "attribute data-hx-get", "twice: #main", "a leads"):
+        assert sign in found
+    assert [url for url in asked if url.endswith("/owned")]
+    # The policy of the page stops scripts even then.
+    assert "a script ran" not in found
+    assert [one for one in page.evaluate("window.violations") if one.startswith("script-src")]
+
+
 def test_hostile_text_is_text_on_every_page(chromium: Any, own_site: Site) -> None:
     with db.unit_of_work() as session:
         seed_hostile.fill(session, own_site.seed)
@@ -100,6 +153,8 @@ def test_hostile_text_is_text_on_every_page(chromium: Any, own_site: Site) -> No
                 charts.scroll_into_view_if_needed()
                 victim.page.wait_for_timeout(100)
             victim.look(spec.name)
+        if user == "alice":
+            swap_parts(victim)
         seen += victim.seen
         problems += victim.problems
         context.close()
