@@ -4,6 +4,7 @@ The routes are read from the application, so a new one is attacked without being
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,7 @@ def contents() -> dict[str, str]:
     with db.engine().connect() as connection:
         return {
             table.name: connection.scalar(
-                text(f'select md5(coalesce(string_agg(t::text, chr(10) order by t::text), \'\')) from "{table.name}" t')
+                text(f"select md5(coalesce(string_agg(t::text, chr(10) order by t::text), '')) from \"{table.name}\" t")
             )
             or ""
             for table in Base.metadata.sorted_tables
@@ -59,10 +60,11 @@ def signed_in(world: World) -> str:
 Send = Callable[[dict[str, str], str], httpx.Response]
 
 
-def web_sender(world: World, path: str, cookie: str) -> Send:
+def web_sender(world: World, path: str, cookie: str, more: dict[str, str] | None = None) -> Send:
     known = values(world, "owner", path) | {"code": "NOT_FOUND", "session_id": "0" * 16}
     slots = known | {"who": "x", "number": "1"}
     form = {k: test_web_matrix.fill(v, slots) for k, v in test_web_matrix.FORMS.get(f"POST {path}", {}).items()}
+    form |= more or {}
     client = world.api.client()
     client.base_url = httpx.URL("http://localhost:8800")
     client.headers["cookie"] = f"__Host-berth={cookie}"
@@ -123,3 +125,34 @@ def test_every_unsafe_route_is_attacked(world: World) -> None:
 def test_looking_changes_nothing() -> None:
     """What a link of another site can do is GET: no page of the console takes a change that way."""
     assert {method for route in routes() for method in route.methods or ()} == {"GET", "POST"}
+
+
+AWAY = [
+    "//evil.example",
+    "https://evil.example",
+    "/\\evil.example",
+    "/\t/evil.example",
+    "///evil.example/..",
+    "javascript:x",
+]
+
+
+@pytest.mark.parametrize("path", WEB_ROUTES)
+def test_no_form_leads_away(world: World, path: str) -> None:
+    """Whatever a form calls the address to go on to (attack A24)."""
+    cookie = signed_in(world)
+    for away in AWAY:
+        throttle.forget()
+        send = web_sender(world, path, cookie, dict.fromkeys(("next", "back", "return", "url", "to", "from"), away))
+        answer = send({"sec-fetch-site": "same-origin"}, csrf_token(token_hash(cookie)))
+        assert answer.status_code < 500
+        for header in ("location", "hx-redirect", "hx-location", "hx-push-url", "refresh"):
+            assert leads_here(answer.headers.get(header, "/")), answer.headers[header]
+        if path == "/logout":
+            with db.unit_of_work() as session:
+                cookie = factories.make_session(session, world.users["owner"])
+
+
+def leads_here(location: str) -> bool:
+    """Whether a browser stays on the site: a path, not the beginning of another host."""
+    return bool(re.fullmatch(r"/(?![/\\\\])[!-~]*", location))

@@ -26,7 +26,9 @@ PAYLOAD = (
     "<style>*{display:none}</style><meta http-equiv=refresh content='0;url=/owned'><iframe srcdoc=x></iframe>"
     "</title></textarea></pre></template>-->javascript:owned() \u202egnp.exe\u2066"
 )
-TERMINAL = "\x1b]8;;javascript:window.owned=1\x07link\x1b]8;;\x07\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[2J\x1b[31m\x9b31m"
+TERMINAL = (
+    "\x1b]8;;javascript:window.owned=1\x07link\x1b]8;;\x07\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[2J\x1b[31m\x9b31m"
+)
 
 # Lines of text, and lists of them.
 TEXTS = {
@@ -109,7 +111,11 @@ def fill(session: Session, made: Seed) -> None:
         table, name = column.split(".")
         is_list = isinstance(Base.metadata.tables[table].columns[name].type, ARRAY)
         # The row's place makes values different where they must be.
-        value = ":value || ctid::text" if column in ("metric_series.name", "saved_view.name", "definition.title") else ":value"
+        value = (
+            ":value || ctid::text"
+            if column in ("metric_series.name", "saved_view.name", "definition.title")
+            else ":value"
+        )
         chosen = f"array[{value}]" if is_list else value
         where = f"where {name} is not null" + (" and kind = 'terminal'" if column == "one_time_link.name" else "")
         session.execute(text(f'update "{table}" set {name} = {chosen} {where}'), {"value": column + PAYLOAD})
@@ -185,7 +191,13 @@ def _outputs(session: Session, made: Seed) -> None:
 def _definition(session: Session, made: Seed) -> None:
     """A definition with hostile text wherever one may be written, as a member would send it."""
     said = "definition_version.source" + PAYLOAD.replace("\u202e", "").replace("\u2066", "").replace("${", "$")
-    choice: dict[str, Any] = {"type": "string", "title": said[:100], "description": said, "enum": [said, "b"], "default": said}
+    choice: dict[str, Any] = {
+        "type": "string",
+        "title": said[:100],
+        "description": said,
+        "enum": [said, "b"],
+        "default": said,
+    }
     many: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "title": said[:100], "default": [said]}
     document = {"name": "hostile", "title": said[:200], "description": said, "parameters": {"x": choice, "y": many}}
     document["spec"] = {"command": ["echo", said], "name": said[:200], "tags": ["x"], "env": {"X": said}}
@@ -193,5 +205,3 @@ def _definition(session: Session, made: Seed) -> None:
     row = definitions.create_definition(session, actor, made.ids["vision"], definitions.text_of(document))
     values = {"definition_id": row.id, "definition_version": 1}
     session.execute(update(Run).where(Run.public_id == made.runs["long"]).values(values))
-
-

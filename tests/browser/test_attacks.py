@@ -124,7 +124,10 @@ def test_the_judge_sees_what_escapes(visitor: Any, site: Site) -> None:
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{site.url}/problems", wait_until="load")
     assert page.evaluate(_FOUND) == []
-    page.evaluate("text => { document.querySelector('#main').firstElementChild.innerHTML = text }", PAYLOAD.replace("http-equiv", "x"))
+    page.evaluate(
+        "text => { document.querySelector('#main').firstElementChild.innerHTML = text }",
+        PAYLOAD.replace("http-equiv", "x"),
+    )
     page.evaluate("htmx.process(document.body)")
     page.wait_for_timeout(200)
     found = " ".join(page.evaluate(_FOUND))
