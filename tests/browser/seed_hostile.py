@@ -30,6 +30,8 @@ TERMINAL = (
     "\x1b]8;;javascript:window.owned=1\x07link\x1b]8;;\x07\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[2J\x1b[31m\x9b31m"
 )
 
+# Those that are different in each row.
+DIFFERENT = {"metric_series.name", "saved_view.name", "definition.title"}
 # Lines of text, and lists of them.
 TEXTS = {
     "api_token.name",
@@ -79,8 +81,8 @@ WRITTEN = {
 OURS = {
     "names of a checked form": """audit_entry.actor_name cluster.name definition.name pool.name project.name run.pool
         reservation.pool secret.created_by secret.name secret.updated_by user.name audit_entry.request_id""",
-    "codes, kinds and states": """attempt.cause attempt.reason_code attempt.state audit_entry.object_type audit_entry.verb
-        cluster.kind membership.role notification.channel notification.events notification.whose
+    "codes, kinds and states": """attempt.cause attempt.reason_code attempt.state audit_entry.object_type
+        audit_entry.verb cluster.kind membership.role notification.channel notification.events notification.whose
         notification_attempt.error notification_message.state notification_message.type one_time_link.kind
         one_time_link.role replica.state retention_plan.state retention_plan_run.outcome run.desired run.kind
         run.reason_code run.state run_event.code run_event.new_state run_event.old_state saved_view.sort api_token.scope
@@ -110,12 +112,7 @@ def fill(session: Session, made: Seed) -> None:
     for column in sorted(TEXTS):
         table, name = column.split(".")
         is_list = isinstance(Base.metadata.tables[table].columns[name].type, ARRAY)
-        # The row's place makes values different where they must be.
-        value = (
-            ":value || ctid::text"
-            if column in ("metric_series.name", "saved_view.name", "definition.title")
-            else ":value"
-        )
+        value = ":value || ctid::text" if column in DIFFERENT else ":value"
         chosen = f"array[{value}]" if is_list else value
         where = f"where {name} is not null" + (" and kind = 'terminal'" if column == "one_time_link.name" else "")
         session.execute(text(f'update "{table}" set {name} = {chosen} {where}'), {"value": column + PAYLOAD})

@@ -43,9 +43,9 @@ _FOUND = """() => {
   if (window.owned !== undefined) found.push('a script ran');
   for (const el of document.querySelectorAll('*')) {
     if (el.id) ids[el.id] = (ids[el.id] || 0) + 1;
-    if (el.matches('.owned,base,iframe,object,embed,meta[http-equiv]')) found.push('element ' + el.outerHTML.slice(0, 80));
-    if (el.localName === 'script' && !(el.src || '').startsWith(location.origin + '/static/') && el.textContent.includes('owned'))
-      found.push('script ' + el.outerHTML.slice(0, 80));
+    const start = el.outerHTML.slice(0, 80);
+    if (el.matches('.owned,base,iframe,object,embed,meta[http-equiv]')) found.push('element ' + start);
+    if (el.localName === 'script' && !el.src && el.textContent.includes('owned')) found.push('script ' + start);
     if (el.localName === 'style' && el.textContent.includes('display:none}')) found.push('style');
     for (const {name, value} of el.attributes) {
       if (/^(on|hx-on|data-hx-)/.test(name)) found.push('attribute ' + name);

@@ -189,7 +189,8 @@ def test_frames_windows_and_parts_of_pages(victim: Any, own_site: Site, evil: in
         """async ([site, run]) => {
           const loaded = (kind, url) => new Promise(done => {
             const el = document.createElement(kind); el.src = url;
-            el.onload = () => done(kind + ' ' + (el.naturalWidth || '')); el.onerror = () => done(''); document.body.append(el);
+            el.onload = () => done(kind + ' ' + url); el.onerror = () => done('');
+            document.body.append(el);
           });
           const found = [
             await loaded('img', `${site}/projects/vision/runs/${run}/output-image/plots/curve.png`),

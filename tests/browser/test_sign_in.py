@@ -13,13 +13,14 @@ from tests.browser.seed import PASSWORD
 RUNS = "/projects/vision/runs"
 
 # What has been read as another host by some browser or framework.
-PLACES = [
-    *r"""//evil.example ///evil.example ////evil.example/%2e%2e //evil.example/%2f.. /\evil.example \\evil.example
+_WORDS = r"""//evil.example ///evil.example ////evil.example/%2e%2e //evil.example/%2f.. /\evil.example \\evil.example
     \/evil.example /\/evil.example https:evil.example https:/evil.example https://evil.example https:///evil.example
     HTTPS:evil.example http:\\evil.example javascript:alert(1) data:text/html,x vbscript:x //evil%E3%80%82example
     //localhost@evil.example //evil.example:80/ /%09/evil.example /%0a/evil.example /%0d%0aLocation:%20//evil.example
     /%2f%2fevil.example /%5cevil.example /%2F/evil.example /.//evil.example /..//evil.example /x/..//evil.example
-    /;@evil.example /@evil.example .evil.example @evil.example :80 ?//evil.example #//evil.example x""".split(),
+    /;@evil.example /@evil.example .evil.example @evil.example :80 ?//evil.example #//evil.example x"""
+PLACES = [
+    *_WORDS.split(),
     "/\t/evil.example",
     "/\n/evil.example",
     "/\r\nLocation: //evil.example",
