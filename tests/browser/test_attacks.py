@@ -83,7 +83,7 @@ class Victim:
         self.seen = ""
         context.add_init_script(_WATCH)
         context.on("request", self._request)
-        context.on("dialog", lambda dialog: (self.problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        context.on("dialog", self._dialog)
         self.page = context.new_page()
 
     def look(self, where: str) -> None:
@@ -94,6 +94,10 @@ class Victim:
         self.seen += content
         if "1337" in re.sub(r"(?:sha256|[0-9a-f]{32,})", "", self.page.inner_text("body")):
             self.problems.append(f"{where}: a template was filled")
+
+    def _dialog(self, dialog: Any) -> None:
+        self.problems.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def _request(self, request: Any) -> None:
         path = request.url.removeprefix(self.site.url)

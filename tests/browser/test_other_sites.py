@@ -175,7 +175,7 @@ def test_scripts(victim: Any, own_site: Site, evil: int, host: str) -> None:
         "/search?q=a",
         "/admin/audit.csv",
     ):
-        asked.append({"method": "GET", "url": own_site.url + path, "body": None})
+        asked.append({"method": "GET", "url": own_site.url + path, "body": ""})
     before = contents()
     assert page.evaluate(_FETCH, asked) == [], "nothing can be read"
     assert contents() == before
