@@ -62,7 +62,7 @@ class Edge:
         host = given_id = length = None
         for name, value in headers:
             if name == b"host":
-                host = value
+                host = value if host is None else b""  # two of them: others might read the other one
             elif name == b"x-request-id":
                 given_id = value
             elif name == b"content-length":
@@ -104,8 +104,8 @@ class Edge:
 
     def _admit(self, scope: Scope, host: bytes | None) -> None:
         if scope["path"] not in _PROBES and (host or b"").lower() not in self.hosts:
-            name = (host or b"").lower().rpartition(b":")[0] or (host or b"").lower()
-            if name not in self.hosts:
+            name, _, port = (host or b"").lower().rpartition(b":")
+            if name not in self.hosts or not port.isdigit():
                 raise Misdirected
 
     def _bounded(self, scope: Scope, receive: Receive, length: bytes | None) -> Receive:

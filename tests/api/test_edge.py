@@ -13,10 +13,45 @@ def test_unknown_path_is_a_problem(world: World) -> None:
     assert answer.json()["trace_id"] == answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "evil.example:8800", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:8800",
+        "",
+        "localhost:8800@evil.example",
+        "localhost:evil.example",
+        "localhost:",
+        ":8800",
+        "localhost, evil.example",
+    ],
+)
 def test_unknown_host_is_misdirected(world: World, host: str) -> None:
     answer = world.as_("nobody").get("/session", headers={"host": host})
     assert (answer.status_code, answer.json()["code"]) == (421, "MISDIRECTED")
+
+
+def test_two_hosts_are_misdirected(world: World) -> None:
+    for hosts in (["localhost:8800", "evil.example"], ["evil.example", "localhost:8800"]):
+        client = world.as_("nobody")
+        del client.headers["host"]
+        answer = client.get("/session", headers=[("host", host) for host in hosts])
+        assert (answer.status_code, answer.json()["code"]) == (421, "MISDIRECTED")
+
+
+def test_no_address_is_made_of_what_a_request_says_of_itself(world: World) -> None:
+    """Whoever can have a link sent to somebody must not choose where it leads."""
+    forged = {"x-forwarded-host": "evil.example", "x-forwarded-proto": "ftp", "forwarded": "host=evil.example"}
+    forged |= {"x-host": "evil.example", "x-original-url": "/evil", "origin": "http://localhost:8800"}
+    admin = world.as_("admin")
+    made = [admin.post("/users/viewer:reset-password", headers=forged).json()["url"]]
+    made.append(admin.post("/users", json={"name": "new"}, headers=forged).json()["invitation_url"])
+    made.append(world.as_("nobody").post("/terminal-logins", json={}, headers=forged).json()["url"])
+    for url in made:
+        assert url.startswith("http://localhost:8800/"), url
+    page = admin.get("http://localhost:8800/login", headers=forged)
+    assert "evil" not in page.text + str(page.headers)
 
 
 def test_probes(world: World) -> None:

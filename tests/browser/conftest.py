@@ -83,9 +83,23 @@ def site(database_url: str) -> Iterator[Site]:
     yield Site(f"http://localhost:{port}", made, engine)
     server.should_exit = True
     thread.join(10)
+    empty()
+
+
+def empty() -> None:
+    """Takes every row away."""
     tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
     with db.engine().begin() as connection:
         connection.execute(text(f"truncate {tables} restart identity cascade"))
+
+
+@pytest.fixture
+def own_site(site: Site) -> Iterator[Site]:
+    """The site, for a test that leaves nothing in it as it was; the next one finds it as it was seeded."""
+    yield site
+    empty()
+    with db.unit_of_work() as session:
+        site.seed = seed(session)
 
 
 @pytest.fixture(scope="package")

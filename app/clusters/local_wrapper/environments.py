@@ -117,7 +117,7 @@ def _still_true(kept: str) -> dict[str, Any] | None:
     try:
         with open(kept, "rb") as file:
             found = json.loads(file.read(_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     folders = found.get("folders") if isinstance(found, dict) else None
     if not isinstance(folders, dict) or not folders:

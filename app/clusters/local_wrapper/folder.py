@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 FOLDERS = ("work", "output", "home", "tmp", "bin")
 Holder = Literal["nobody", "wrapper"]
+_LONGEST = 32 << 20  # bytes of a file that is read; more than all secrets of a run can have
 
 
 class Folder:
@@ -40,11 +41,14 @@ class Folder:
         return os.path.exists(self.file(name))
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder; None when it is not there, or not whole (only an identity can be)."""
+        """A JSON file of the folder; None when it is not there, or not whole (only an identity can be).
+
+        On a machine that does not isolate, a program can write here: what is too long or too deep is not whole either.
+        """
         try:
             with open(self.file(name), "rb") as file:
-                value = json.loads(file.read())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+                value = json.loads(file.read(_LONGEST))
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
