@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
             filled = stack.enter_context(site(server, folder, sizes))
             for part in [one for one in options.parts if one != "u1"]:
                 _say(part)
-                found += _measure(part, browser, filled, folder, options)
+                for row in _measure(part, browser, filled, folder, options):
+                    _say(f"  {row.title}: {row.figure}")
+                    found.append(row)
     print(report.terminal(found))
     if options.write:
         old = DOCUMENT.read_text() if DOCUMENT.exists() else ""

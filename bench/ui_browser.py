@@ -121,11 +121,23 @@ def look(inside: Any, address: str, *, slowed: int = 1, until: str = "", settle:
 def wait(page: Any, condition: str, seconds: float = _PATIENCE) -> float:
     """Waits until a condition of the page holds; the seconds it took. Raises TimeoutError."""
     began = time.monotonic()
-    while not page.evaluate(condition):
+    while not _holds(page, condition):
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"not within {seconds} s: {condition}")
         page.wait_for_timeout(20)
     return time.monotonic() - began
+
+
+def _holds(page: Any, condition: str) -> bool:
+    """Not while the page loads itself anew."""
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.evaluate(condition))
+    except Error as problem:
+        if "navigat" not in problem.message:
+            raise
+        return False
 
 
 def median(views: list[View], of: Callable[[View], float]) -> float:
