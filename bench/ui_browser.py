@@ -85,11 +85,15 @@ def look(inside: Any, address: str, *, slowed: int = 1, until: str = "", settle:
     page = inside.new_page()
     session = inside.new_cdp_session(page)
     session.send("Network.enable")
-    view, asked = View(), dict[str, str]()
+    view, asked, weights = View(), dict[str, str](), dict[str, float]()
     origin = "/".join(address.split("/")[:3])
 
     def add_bytes(event: dict[str, Any]) -> None:
-        view.bytes += event["encodedDataLength"]
+        weights[event["requestId"]] = weights.get(event["requestId"], 0) + event["encodedDataLength"]
+
+    def finished(event: dict[str, Any]) -> None:
+        # Of a page itself nothing is told before its end; of a stream there is no end.
+        weights[event["requestId"]] = max(weights.get(event["requestId"], 0), event["encodedDataLength"])
 
     def sent(event: dict[str, Any]) -> None:
         asked[event["requestId"]] = event["request"]["url"]
@@ -99,6 +103,7 @@ def look(inside: Any, address: str, *, slowed: int = 1, until: str = "", settle:
             asked.pop(event["requestId"], None)
 
     session.on("Network.dataReceived", add_bytes)
+    session.on("Network.loadingFinished", finished)
     session.on("Network.requestWillBeSent", sent)
     session.on("Network.requestServedFromCache", lambda event: asked.pop(event["requestId"], None))
     session.on("Network.responseReceived", received)
@@ -113,6 +118,7 @@ def look(inside: Any, address: str, *, slowed: int = 1, until: str = "", settle:
     view.found = seen.get("found", 0)
     urls = [url for url in asked.values() if url.startswith("http")]
     view.requests = len(urls)
+    view.bytes = sum(weights.values())
     view.others = [url for url in urls if not url.startswith(origin + "/")]
     page.close()
     return view

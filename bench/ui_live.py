@@ -65,7 +65,7 @@ def steady(browser: Any, site: UiSite, polls: int) -> Iterator[Row]:
         page.wait_for_timeout(HIDDEN_SECONDS * 1000)
         yield Row("u9-hidden", f"U9 Requests of a hidden tab in {HIDDEN_SECONDS} s", "0", str(len(asked)), not asked)
     with context(browser, site.cookies()) as inside:
-        took = []
+        took = list[float]()
         for _ in range(TABS):
             page = inside.new_page()
             began = time.monotonic()
