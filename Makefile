@@ -59,7 +59,10 @@ lock: $(ready)  ## write requirements.lock anew (args=--upgrade for newer versio
 bench: $(ready)  ## measure beside bare FastAPI + psycopg; writes docs/benchmarks.md
 	@$(bin)/python -m bench $(args)
 
+bench-ui: $(ready)  ## measure the pages in a browser beside their goals; writes docs/benchmarks-ui.md
+	@$(bin)/python -m bench.ui $(args)
+
 chaos: $(ready)  ## the fault experiments at their full size; args=--short takes about 12 minutes
 	@$(bin)/python -m tests.chaos $(args)
 
-.PHONY: help setup demo up test fuzz check fast lint types schema fmt lock bench chaos
+.PHONY: help setup demo up test fuzz check fast lint types schema fmt lock bench bench-ui chaos

@@ -16,7 +16,8 @@ LOOKED_AT = 1000  # the newest runs of an experiment that its figures are about
 
 
 class ExperimentRow(NamedTuple):
-    """An experiment's figures. `values` are of the metric that was asked for: (least, greatest), None without it."""
+    """An experiment's figures. `values` are of the metric that was asked for: (least, greatest), None without it;
+    `low_run` and `high_run` are the public ids of the runs that had them."""
 
     name: str
     runs: int
@@ -25,6 +26,8 @@ class ExperimentRow(NamedTuple):
     active_at: datetime.datetime | None
     low: float | None
     high: float | None
+    low_run: str | None
+    high_run: str | None
 
 
 # Each step takes the next name from the index, so that no run but the first of each is read.
@@ -48,15 +51,17 @@ def list_experiments(session: Session, project_id: uuid.UUID, *, after: str = ""
 
 
 _FIGURES = f"""
-  select n.name, f.runs, f.live, f.failed, f.active_at, f.low, f.high
+  select n.name, f.runs, f.live, f.failed, f.active_at, f.low, f.high, f.low_run, f.high_run
   from unnest(%(names)s::text[]) with ordinality as n(name, place)
   cross join lateral (
     select count(*) as runs, count(*) filter (where l.state in ('queued', 'starting', 'running')) as live,
       count(*) filter (where l.state = 'failed') as failed,
       max(coalesce(l.finished_at, l.started_at, l.created_at)) as active_at,
-      min(m.min_value) as low, max(m.max_value) as high
+      min(m.min_value) as low, max(m.max_value) as high,
+      (array_agg(l.public_id order by m.min_value, l.id) filter (where m.min_value is not null))[1] as low_run,
+      (array_agg(l.public_id order by m.max_value desc, l.id) filter (where m.max_value is not null))[1] as high_run
     from (
-      select r.id, r.state, r.created_at, r.started_at, r.finished_at from run r
+      select r.id, r.public_id, r.state, r.created_at, r.started_at, r.finished_at from run r
       where r.project_id = %(project)s and not r.archived and r.experiment = n.name
       order by r.id desc limit {LOOKED_AT}
     ) l

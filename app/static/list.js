@@ -25,7 +25,12 @@ function clear() {
 }
 if (form) {
   Object.assign(actions, {
-    pick: () => { const box = current(); if (box) { box.checked = !box.checked; last = box; tell(); } },
+    // With the first row where none is current, and on to the next: `x x` ticks two.
+    pick: () => {
+      if (!current()) actions.next();
+      const box = current();
+      if (box) { box.checked = !box.checked; last = box; tell(); actions.next(); }
+    },
     "pick-range": () => { const box = current(); if (box) { range(box); last = box; tell(); } },
     "pick-page": () => { const found = boxes(), on = found.some((box) => !box.checked); for (const box of found) box.checked = on; tell(); },
     compare: () => $("#pick-compare").click(),

@@ -262,8 +262,36 @@ if (card && view) {
       $("span", below).textContent = fill(says.saysNew, { number: counted(unseen) });
     }
   }
-  function open() {
-    if (stream || !isLive || document.hidden) return;
+  // For all its tabs a browser opens six connections to a server: so many tabs follow by a stream, the rest by asking.
+  const STREAMS = 3, ASKED_EVERY = 1000;
+  let giveBack = null, isOpening = false;
+  async function takePlace() {
+    if (giveBack || !navigator.locks) return true; // over plain HTTP a browser has no locks
+    for (let n = 0; n < STREAMS && !giveBack; n++) {
+      await new Promise((done) => {
+        navigator.locks.request(`berth-stream-${n}`, { ifAvailable: true }, (lock) => lock && new Promise((free) => { giveBack = free; done(); })).then(done, done);
+      });
+    }
+    return giveBack !== null;
+  }
+  async function ask() {
+    try {
+      const body = await fetchJson({ after: total, limit: BLOCK });
+      batch.push(...body.items.map(read));
+      append();
+      if (body.complete && !body.has_more) { end(); return; }
+      tell("on");
+      timer = setTimeout(open, body.has_more ? 0 : ASKED_EVERY);
+    } catch { tell("off"); timer = setTimeout(open, 1500 + Math.random() * 1500); }
+  }
+  const end = () => { close(); append(); isLive = follow = false; tell("done"); followButton?.remove(); };
+  async function open() {
+    if (stream || isOpening || !isLive || document.hidden) return;
+    isOpening = true;
+    const hasPlace = await takePlace();
+    isOpening = false;
+    if (document.hidden || !isLive) { close(); return; }
+    if (!hasPlace) { ask(); return; }
     stream = new EventSource(url({ after: `${attempt}.${total}` }));
     stream.onopen = () => tell("on");
     stream.onmessage = (event) => {
@@ -273,11 +301,11 @@ if (card && view) {
       frame ||= requestAnimationFrame(append);
     };
     stream.addEventListener("gap", stream.onmessage);
-    stream.addEventListener("end", () => { close(); append(); isLive = follow = false; tell("done"); followButton?.remove(); });
+    stream.addEventListener("end", end);
     stream.addEventListener("closed", () => { close(); isLive = follow = false; tell("off"); });
     stream.onerror = () => { tell("off"); close(); timer = setTimeout(open, 1500 + Math.random() * 1500); };
   }
-  function close() { stream?.close(); stream = null; clearTimeout(timer); }
+  function close() { stream?.close(); stream = null; giveBack?.(); giveBack = null; clearTimeout(timer); }
   function reopen() { close(); timer = setTimeout(open, 300); }
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) hiddenSince = setTimeout(close, 30000);

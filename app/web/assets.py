@@ -6,6 +6,7 @@ relative path (a font, a module) is of the same version too.
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+# Lines of our own scripts that are nothing but a comment: for those who read the source, not for browsers.
+_COMMENT = re.compile(rb"^[ ]*//.*\n", re.MULTILINE)
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -38,11 +41,13 @@ class Asset:
 
 @lru_cache
 def assets() -> dict[str, Asset]:
-    """Every file that is served, by its path below `app/static`."""
+    """Every file that is served, by its path below `app/static`; our scripts without their comment lines."""
     found = {}
     for path in sorted(FOLDER.rglob("*")):
         if path.suffix in _TYPES:
             plain = path.read_bytes()
+            if path.suffix == ".js" and path.parent == FOLDER:
+                plain = _COMMENT.sub(b"", plain)
             packed = None if path.suffix == ".woff2" else gzip.compress(plain, 9, mtime=0)
             found[path.relative_to(FOLDER).as_posix()] = Asset(plain, packed, _TYPES[path.suffix])
     return found

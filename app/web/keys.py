@@ -29,7 +29,7 @@ LISTS = [
     Key("Enter", "open", N_("Open the row")),
 ]
 PICKS = [
-    Key("x", "pick", N_("Tick the row")),
+    Key("x", "pick", N_("Tick the row and go to the next")),
     Key("X", "pick-range", N_("Tick all rows from the last ticked one")),
     Key("a", "pick-page", N_("Tick all rows, or none")),
     Key("v", "compare", N_("Compare the ticked runs")),

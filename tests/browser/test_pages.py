@@ -222,7 +222,7 @@ def test_the_server_sets_the_theme(chromium: Any, site: Site, theme: str) -> Non
 def test_weight_of_the_first_view(chromium: Any, site: Site) -> None:
     for url, most_requests in (
         ("/projects/vision/runs", 12),
-        (f"/projects/vision/runs/{site.seed.runs['running']}", 15),  # log and charts are files of their own
+        (f"/projects/vision/runs/{site.seed.runs['running']}", 14),  # log and charts are scripts of their own
     ):
         context = chromium.new_context(viewport={"width": 1280, "height": 900})
         context.add_cookies(site.cookies("alice", language="en"))

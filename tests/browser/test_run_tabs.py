@@ -74,6 +74,16 @@ def test_the_overview_follows_the_log_and_leads_to_it(visitor: Any, site: Site) 
     page.wait_for_url("**/logs?**q=slow**")
 
 
+def test_nine_windows_of_a_live_run_all_answer_and_follow(visitor: Any, site: Site) -> None:
+    pages = [open_page(visitor, site, run_url(site, "running")) for _ in range(9)]
+    for page in pages:
+        page.wait_for_selector("#log-state.on")
+    last = append_lines(site, "running", ["seen in all of them"])
+    for page in pages:
+        page.locator(f"#L{last}").wait_for()
+        page.close()
+
+
 def test_tabs_by_key(visitor: Any, site: Site) -> None:
     page = open_page(visitor, site, run_url(site, "succeeded"))
     for key, end in (("l", "/logs"), ("m", "/metrics"), ("v", "/events"), ("o", site.seed.runs["succeeded"])):

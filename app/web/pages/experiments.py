@@ -32,6 +32,7 @@ class ExperimentLine:
     active: str
     active_full: str
     best: str
+    best_url: str
 
 
 @dataclass
@@ -89,7 +90,8 @@ def _usual(known: list[str]) -> str:
 
 
 def _line(visitor: Visitor, base: str, row: ExperimentRow, metric: str, now: datetime.datetime) -> ExperimentLine:
-    best = row.low if direction_of(metric) == Direction.LOWER else row.high
+    is_lower = direction_of(metric) == Direction.LOWER
+    best, best_run = (row.low, row.low_run) if is_lower else (row.high, row.high_run)
     count = f"{formats.grouped(row.runs)}+" if row.runs == LOOKED_AT else formats.grouped(row.runs)
     return ExperimentLine(
         name=row.name,
@@ -100,4 +102,5 @@ def _line(visitor: Visitor, base: str, row: ExperimentRow, metric: str, now: dat
         active=formats.moment(row.active_at, now, visitor.zone) if row.active_at else "–",
         active_full=formats.full(row.active_at, visitor.zone) if row.active_at else "",
         best=formats.figure(best),
+        best_url=f"{base}/runs/{best_run}" if best_run else "",
     )

@@ -1,0 +1,179 @@
+"""The first minutes with an empty machine (U1) and the command line (U14)."""
+
+import json
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from app.trial.embedded import find
+from bench import machine, rows
+from bench.machine import Process
+from bench.report import Row
+from bench.ui_browser import SIZE, wait
+from bench.ui_site import UiSite, submit
+from berth.cli.app import GROUPS, commands_of
+from berth.cli.exits import Exit
+
+VISIBLE_S, LINE_S, POINT_S = 60, 3, 5
+START_CPU_MS = 200
+# A program that writes at once, logs a number, and lives long enough to be looked at.
+_PROGRAM = """
+import time, berth
+print("the first line", flush=True)
+with berth.run() as run:
+    for step in range(20):
+        run.log({"loss": 1.0 / (step + 1)}, step=step)
+        time.sleep(0.5)
+"""
+
+
+def first_run(browser: Any, folder: Path) -> Iterator[Row]:
+    """U1: `berth up` with a new home, its link, and the first run on its page."""
+    home = folder / "first"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("BERTH_")}
+    environment["BERTH_HOME"] = str(home)
+    command = [sys.executable, "-m", "berth", "up", "--port", "0", "--stop-runs", "--no-browser"]
+    began = time.monotonic()
+    with Process("berth up", command, folder / "first.log", environment) as process:
+        link = _link(process)
+        inside = browser.new_context(viewport=SIZE)
+        page = inside.new_page()
+        page.goto(link, wait_until="load")
+        page.fill("main input[name=name]", "first")
+        page.fill("main input[name=password]", "benchmark" * 2)
+        page.fill("main input[name=project]", "first")
+        page.locator("main form button.primary").click()
+        page.locator("#nav-home").wait_for()
+        rows.introduce(find(home, home / "processes").database_url)
+        url = "/".join(link.split("/")[:3])
+        spec = {"name": "first", "command": [sys.executable, "-c", _PROGRAM], "cpu": "100m", "memory": "256Mi"}
+        submitted = time.monotonic()
+        made = submit(url, spec)
+        page.goto(f"{url}/projects/{rows.PROJECT}/runs/{made['id']}")
+        wait(page, "document.querySelector('#status') !== null")
+        visible = time.monotonic() - began
+        wait(page, "document.querySelector('#L1') !== null", 30)
+        line = time.monotonic() - submitted
+        point = None
+        with suppress(TimeoutError):
+            wait(page, "document.querySelector('#charts .uplot, #charts .chart') !== null", 30)
+            point = time.monotonic() - submitted
+        inside.close()
+    yield Row(
+        "u1-visible",
+        "U1 From `berth up` on an empty machine to a run on its page, s",
+        f"< {VISIBLE_S}",
+        f"{visible:.1f}",
+        visible < VISIBLE_S,
+    )
+    yield Row(
+        "u1-line", "U1 From the submit to the first line on the screen, s", f"< {LINE_S}", f"{line:.1f}", line < LINE_S
+    )
+    figure = "none within 30" if point is None else f"{point:.1f}"
+    yield Row(
+        "u1-point",
+        "U1 From the submit to the first chart on the screen, s",
+        f"< {POINT_S}",
+        figure,
+        point is not None and point < POINT_S,
+    )
+
+
+def _link(process: Process) -> str:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = re.search(r"http://\S+\?k=\S+", process.log.read_text(errors="replace"))
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise RuntimeError(f"berth up does not get ready:\n{process.log.read_text(errors='replace')}")
+
+
+def command_line(site: UiSite, folder: Path, repeats: int) -> Iterator[Row]:
+    """U14: how much processor time a command takes, and whether each exit code is the one that the table says."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("BERTH_")}
+    environment |= {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "BERTH_SERVER": site.url}
+    environment |= {"BERTH_TOKEN": rows.TOKEN, "BERTH_PROJECT": rows.PROJECT}
+    commands = {
+        "--version": ["--version"],
+        "run submit --help": ["run", "submit", "--help"],
+        "run ls": ["run", "ls"],
+        "run ls --json": ["run", "ls", "--json"],
+    }
+    spent = {
+        name: statistics.median(_cpu_ms(words, environment) for _ in range(repeats)) for name, words in commands.items()
+    }
+    figure = ", ".join(f"`{name}` {value:.0f}" for name, value in spent.items())
+    yield Row(
+        "u14-start",
+        "U14 Processor time of a command, ms",
+        f"at most {START_CPU_MS}",
+        figure,
+        max(spent.values()) <= START_CPU_MS,
+    )
+    found, wrong = 0, list[str]()
+    for expected, words, changed in _exits(site):
+        code = _call(words, environment | changed).returncode
+        found += code == expected
+        if code != expected:
+            wrong.append(f"`berth {' '.join(words)}` {code} instead of {expected.value}")
+    figure = f"{found} of {found + len(wrong)}" + (f": {'; '.join(wrong)}" if wrong else "")
+    yield Row("u14-exits", "U14 Exit codes that are as the table says", "all", figure, not wrong)
+    listed = json.loads(_call(["run", "ls", "--json"], environment).stdout)
+    fields = [name for name in ("id", "state", "name") if listed and name in listed[0]]
+    yield Row(
+        "u14-json",
+        "U14 `--json` without a terminal is JSON with its fields",
+        "3 of 3",
+        f"{len(fields)} of 3",
+        len(fields) == 3,
+    )
+    commands_there = [command for noun in GROUPS for command in commands_of(noun)]
+    without = [command.name for command in commands_there if not command.example]
+    figure = f"{len(commands_there) - len(without)} of {len(commands_there)}"
+    yield Row("u14-examples", "U14 Commands whose help has an example", "all", figure, not without)
+
+
+def _exits(site: UiSite) -> list[tuple[Exit, list[str], dict[str, str]]]:
+    nowhere = {"BERTH_SERVER": f"http://127.0.0.1:{machine.free_port()}"}
+    return [
+        (Exit.OK, ["run", "ls"], {}),
+        (Exit.INVALID, ["run", "ls", "--no-such-option"], {}),
+        (Exit.INVALID, ["run", "ls", "-q", "stats:failed"], {}),
+        (Exit.NOT_SIGNED_IN, ["run", "ls"], {"BERTH_TOKEN": "berth_u_" + "x" * 36}),
+        (Exit.NOT_FOUND, ["run", "show", "r-2222222222"], {}),
+        (Exit.NOT_FOUND, ["run", "ls"], {"BERTH_PROJECT": "project-05"}),
+        (Exit.UNREACHABLE, ["run", "ls"], nowhere),
+        (Exit.RUN_FAILED, ["run", "wait", site.runs["failed"]], {}),
+        (Exit.OK, ["run", "wait", site.runs["long"]], {}),
+        (Exit.WAIT_TIMEOUT, ["run", "wait", site.runs["live"], "--timeout", "1s"], {}),
+    ]
+
+
+def _call(words: Sequence[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "berth", *words],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def _cpu_ms(words: Sequence[str], environment: dict[str, str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = _call(words, environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise RuntimeError(f"berth {' '.join(words)}: {done.stderr}")
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
