@@ -80,6 +80,7 @@ class Watched:
         if charts := self.page.query_selector("#charts, #use-charts"):
             charts.scroll_into_view_if_needed()  # they are drawn when they come into view
             self.page.wait_for_selector(".uplot", state="attached")
+            self.page.evaluate("scrollTo(0, 0)")
         self.page.wait_for_timeout(60)
 
     def close(self) -> None:

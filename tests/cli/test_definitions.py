@@ -35,7 +35,7 @@ def test_the_guide_can_be_followed(world: World) -> None:
             assert "+    default: 3" in done.stdout
         if " ls " in command:
             assert len(done.stdout.splitlines()) == 1
-    for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+    for code in re.findall(r"```python run\n(.*?)```", guide, re.DOTALL):
         subprocess.run(
             [sys.executable, "-c", code], env=world.cli.environment, check=True, cwd=world.cli.folder, timeout=60
         )
