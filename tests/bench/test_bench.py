@@ -27,7 +27,6 @@ def test_each_explained_miss_is_of_a_row_that_there_is() -> None:
     assert report.MISSES.keys() <= known
 
 
-@pytest.mark.timeout(600)
 def test_a_quick_look_at_the_pages_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
     if ui_browser.path() is None:
         pytest.skip("no Chromium here; install it with: apt-get install chromium (or set BERTH_TEST_CHROMIUM)")
