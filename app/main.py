@@ -54,6 +54,7 @@ def create_app() -> FastAPI:
     for kind in (AppError, RequestValidationError, RouterError):
         app.add_exception_handler(kind, handle_here)
     api.install(app)
+    app.state.openapi_document = api.openapi_document  # for the pages that show it
     app.router.routes.extend(
         [
             Route("/livez", _livez, methods=["GET"]),

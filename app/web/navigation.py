@@ -40,7 +40,10 @@ PLATFORM = (
     Place("audit", N_("Audit log"), "time", "/admin/audit"),
     Place("health", N_("Health"), "health", "/admin/health"),
 )
-HELP = (Place("problems", N_("Reasons and errors"), "book", "/problems"),)
+HELP = (
+    Place("problems", N_("Reasons and errors"), "book", "/problems"),
+    Place("api", N_("REST API"), "terminal", "/docs/api"),
+)
 
 # After the run's own address.
 RUN = (

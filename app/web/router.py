@@ -6,6 +6,7 @@ from app.web import assets
 from app.web.pages import (
     admin_projects,
     admin_users,
+    api_docs,
     audit,
     bulk_runs,
     compare,
@@ -77,6 +78,7 @@ for part in (
     audit,
     health,
     problems,
+    api_docs,
     search,
 ):
     router.include_router(part.router)

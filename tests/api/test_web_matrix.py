@@ -130,6 +130,8 @@ TABLE: dict[str, str] = {
     "GET /admin/health": "                                         303/401 303/401 404 404 404 404 404 200",
     "GET /problems": "                                             200     200     200 200 200 200 200 200",
     "GET /problems/{code}": "                                      200     200     200 200 200 200 200 200",
+    "GET /docs/api": "                                             200     200     200 200 200 200 200 200",
+    "GET /docs/api/{operation}": "                                 200     200     200 200 200 200 200 200",
     "GET /search": "                                               303/401 303/401 200 200 200 200 200 200",
 }
 
@@ -186,7 +188,12 @@ def both(world: World, route: str, who: str, cookie: str | None, kept: dict[str,
 def ask(world: World, route: str, who: str, cookie: str | None, by: str, kept: dict[str, str] | None) -> httpx.Response:
     throttle.forget()
     method, path = route.split(" ", 1)
-    known = (kept or values(world, who, path)) | {"code": "NOT_FOUND", "asked": "0", "session_id": "0" * 16}
+    known = (kept or values(world, who, path)) | {
+        "code": "NOT_FOUND",
+        "asked": "0",
+        "operation": "submit-run",
+        "session_id": "0" * 16,
+    }
     known["name"] = "app.css" if path.startswith("/static") else known["name"]
     slots = known | {"who": f"{who}-{by}", "number": f"{WHO.index(who)}{by}"}
     data = {name: fill(text, slots) for name, text in FORMS.get(route, {}).items()}

@@ -15,6 +15,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS
 
+TRAINED = ("digits-lr-0.01", "digits-lr-0.1", "digits-lr-1.0")
+FAILED = "digits-fails"
 SIZE = {"width": 1280, "height": 860}
 
 
@@ -40,20 +42,28 @@ def _take(link: str, folder: Path) -> int:
         page = browser.new_context(viewport=SIZE).new_page()  # type: ignore[arg-type]
         page.goto(link)
         page.locator("main form button").first.click()
-        page.wait_for_url("**/projects/demo/runs")
+        page.wait_for_load_state()
+        runs = link.split("?")[0] + "projects/demo/runs"
+        page.goto(runs)
+        found = {}
+        for name in (*TRAINED, FAILED):
+            links = page.get_by_role("link", name=name, exact=True)
+            if links.count() == 0:
+                print(f"there is no run {name}: call `make demo` first", file=sys.stderr)
+                return 1
+            found[name] = f"{link.split('?')[0].rstrip('/')}{links.first.get_attribute('href')}"
+        ids = ",".join(found[name].rpartition("/")[2] for name in TRAINED)
+        best = found[TRAINED[1]]
+        pictures = {"runs": runs, "run": best, "failed": found[FAILED]}
+        pictures["compare"] = f"{runs.removesuffix('runs')}compare?runs={ids}"
+        pictures["new-run"] = f"{runs}/new?from={best.rpartition('/')[2]}"
+        pictures |= {tab: f"{best}/{tab}" for tab in ("logs", "metrics", "system", "spec")}
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
-            page.goto(link.split("?")[0] + "projects/demo/runs")
-            _shoot(page, folder / f"runs-{theme}.png")
-            for name, picture in (("digits-lr-0.1", "run"), ("digits-fails", "failed")):
-                page.goto(link.split("?")[0] + "projects/demo/runs")
-                found = page.get_by_role("link", name=name, exact=True)
-                if found.count() == 0:
-                    print(f"there is no run {name}: call `make demo` first", file=sys.stderr)
-                    return 1
-                found.first.click()
-                page.wait_for_url("**/runs/r-*")
-                _shoot(page, folder / f"{picture}-{theme}.png")
+            for picture, url in pictures.items():
+                if theme == "light" or picture in ("runs", "run"):
+                    page.goto(url)
+                    _shoot(page, folder / f"{picture}-{theme}.png")
         browser.close()
     return 0
 
