@@ -191,7 +191,7 @@ def ask(world: World, route: str, who: str, cookie: str | None, by: str, kept: d
     known = (kept or values(world, who, path)) | {
         "code": "NOT_FOUND",
         "asked": "0",
-        "operation": "submit-run",
+        "operation": "create-run",
         "session_id": "0" * 16,
     }
     known["name"] = "app.css" if path.startswith("/static") else known["name"]

@@ -68,7 +68,7 @@ PAGES = [
     Page("home", "/", _at("/"), mark="●", shows="resnet50-imagenet-b512"),
     Page("home-quiet", "/", _at("/"), user="bob", shows="vision", is_variant=True),
     Page("api", "/docs/api", _at("/docs/api"), shows="/api/v1/projects/{project}/runs"),
-    Page("api-operation", "/docs/api/{operation}", _at("/docs/api/submit-run"), shows="IDEMPOTENCY_KEY_REUSED"),
+    Page("api-operation", "/docs/api/{operation}", _at("/docs/api/create-run"), shows="IDEMPOTENCY_KEY_REUSED"),
     Page("search", "/search", _at("/search?project=vision"), shows="/search"),
     Page("search-hits", "/search", _at("/search?project=vision&q=resnet"), shows="resnet50-imagenet-b512"),
     Page("search-none", "/search", _at("/search?q=nothing-is-called-so"), shows="nothing-is-called-so"),
