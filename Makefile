@@ -24,7 +24,9 @@ up: $(ready)  ## start Berth and stay; Ctrl-C ends it
 	@$(bin)/berth up $(args)
 
 test: $(ready)  ## the tests, then the short fault experiments; args=tests/unit runs these tests alone
-	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos" $(args)
+	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos" $(args) || { \
+		echo "== once more, by themselves: the tests that failed beside all the others"; \
+		$(bin)/pytest -q -m "not chaos" --last-failed --last-failed-no-failures none $(args); }
 	@test -n "$(args)" || $(bin)/pytest -q -m chaos tests/chaos
 
 fuzz: $(ready)  ## generated requests against the API; args=20000 sets how many (200,000)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -20,6 +21,10 @@ from app import db, schema
 from app.models import Base
 from app.settings import get_settings
 from app.trial.embedded import embedded
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("berth", deadline=None)
+hypothesis.settings.load_profile("berth")
 
 
 @pytest.fixture(scope="session")

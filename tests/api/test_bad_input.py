@@ -61,7 +61,7 @@ def test_bodies(world: World, body: bytes, status: int, code: str) -> None:
     spent = time.process_time() - started
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert len(answer.content) < 10_000, "the input is not sent back"
-    assert spent < 0.5
+    assert spent < 2, "of processor time; what is too complex would take minutes"
     with db.read_session() as session:
         assert session.query(Project).count() == 2
 

@@ -20,6 +20,7 @@ from app import db
 from app.main import create_app
 from app.models import Base
 from app.services import sessions
+from app.web.pages import runs
 from tests.browser.seed import Seed, seed
 
 ARGUMENTS = [
@@ -91,6 +92,7 @@ def empty() -> None:
     tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
     with db.engine().begin() as connection:
         connection.execute(text(f"truncate {tables} restart identity cascade"))
+    runs.forget()  # rows of ended runs, known by ids that are used again
 
 
 @pytest.fixture

@@ -89,8 +89,9 @@ OURS = {
         user.kind user.language user.theme notification.language""",
     "made by Berth": """api_token.hint attempt.environment capsule.digest environment.digest idempotency_key.body
         idempotency_key.key idempotency_key.location idempotency_key.route lease.holder lease.name log_chunk.object_key
-        notification_message.event_key one_time_link.user_code output.object_key output.sha256 run.public_id
-        secret.key_id snapshot.digest user.password_hash attempt.handle retention_plan.rules output.removed_by""",
+        notification.target_key_id notification_message.event_key one_time_link.user_code output.object_key
+        output.sha256 run.public_id secret.key_id snapshot.digest user.password_hash attempt.handle retention_plan.rules
+        output.removed_by""",
     "the address of a connection": "audit_entry.address user_session.address",
     "checked as a filter": "saved_view.q",
     "checked as tags, and shown as those of runs are": "retention_rules.keep_tags",

@@ -21,7 +21,7 @@ _SECONDS = 20  # that an interpreter may take to answer
 _CPU_SECONDS = 10
 _MEMORY = 1 << 30
 _BYTES = 1 << 20  # of an answer
-_PATIENCE = 2.0  # seconds that the end of a program waits for the answer
+_PATIENCE = 5.0  # seconds that the end of a program waits for the answer
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 _ASK = """
 import importlib.metadata as m, json, os, sys
