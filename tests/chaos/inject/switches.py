@@ -116,11 +116,11 @@ def _start_anew_each_time(module: Any) -> None:
     """A start finds nothing of an earlier one."""
 
     def make(start: Callable[..., Any]) -> Callable[..., Any]:
-        def start_anew(self: Any, plan: Any) -> Any:
+        def start_anew(self: Any, plan: Any, *more: Any) -> Any:
             folder = self._folder(plan.run_id, plan.attempt)
             for name in ("plan.json", "wrapper.lock", "started.json", "exit.json"):
                 Path(folder.file(name)).unlink(missing_ok=True)
-            return start(self, plan)
+            return start(self, plan, *more)
 
         return start_anew
 
@@ -240,10 +240,10 @@ def _write_down_each_start(module: Any) -> None:
     path = Path(os.environ["BERTH_CHAOS_FOLDER"]) / "starts"
 
     def make(start: Callable[..., Any]) -> Callable[..., Any]:
-        def start_noted(self: Any, plan: Any) -> Any:
+        def start_noted(self: Any, plan: Any, *more: Any) -> Any:
             with path.open("a") as file:
                 file.write(f"{plan.run_id} {plan.attempt}\n")
-            return start(self, plan)
+            return start(self, plan, *more)
 
         return start_noted
 
