@@ -27,7 +27,9 @@ test: $(ready)  ## the tests, then the short fault experiments; args=tests/unit 
 	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos" $(args) || { \
 		echo "== once more, by themselves: the tests that failed beside all the others"; \
 		$(bin)/pytest -q -m "not chaos" --last-failed --last-failed-no-failures none $(args); }
-	@test -n "$(args)" || $(bin)/pytest -q -m chaos tests/chaos
+	@test -n "$(args)" || $(bin)/pytest -q -m chaos tests/chaos || { \
+		echo "== once more: the experiments that failed"; \
+		$(bin)/pytest -q -m chaos --last-failed --last-failed-no-failures none tests/chaos; }
 
 fuzz: $(ready)  ## generated requests against the API; args=20000 sets how many (200,000)
 	@BERTH_FUZZ_CASES=$(or $(args),200000) $(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q tests/api/test_fuzz.py
