@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -118,8 +119,9 @@ def _start_anew_each_time(module: Any) -> None:
     def make(start: Callable[..., Any]) -> Callable[..., Any]:
         def start_anew(self: Any, plan: Any, *more: Any) -> Any:
             folder = self._folder(plan.run_id, plan.attempt)
-            for name in ("plan.json", "wrapper.lock", "started.json", "exit.json"):
-                Path(folder.file(name)).unlink(missing_ok=True)
+            before = Path(folder.path)
+            if before.exists():  # what runs there goes on, and is known to nobody
+                before.rename(f"{before}.{uuid.uuid4().hex}")
             return start(self, plan, *more)
 
         return start_anew
