@@ -57,7 +57,7 @@ def _take(link: str, folder: Path) -> int:
         pictures = {"runs": runs, "run": best, "failed": found[FAILED]}
         pictures["compare"] = f"{runs.removesuffix('runs')}compare?runs={ids}"
         pictures["new-run"] = f"{runs}/new?from={best.rpartition('/')[2]}"
-        pictures |= {tab: f"{best}/{tab}" for tab in ("logs", "metrics", "system", "spec")}
+        pictures |= {tab: f"{best}/{tab}" for tab in ("metrics", "system")}
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             for picture, url in pictures.items():
