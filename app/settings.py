@@ -67,6 +67,11 @@ class ConvergenceSettings(BaseModel):
     redeliver_seconds: Annotated[float, Field(gt=0)] = 10.0
     worker_threads: Annotated[int, Field(ge=1, le=64)] = 4
 
+    @property
+    def away_seconds(self) -> float:
+        """A cluster that was not seen for so long does not answer: three looks were missed, and some patience."""
+        return 3 * self.sweep_seconds + 15
+
 
 class LocalSettings(BaseModel):
     """The cluster that is this machine. Capacity is what the machine has unless it is set here."""

@@ -12,9 +12,13 @@ import time
 from importlib import import_module
 from typing import Any
 
+import structlog
+
 from app.domain.chat import BadChat, Chat, parse
 from app.domain.egress import Network
 from app.integrations.webhook import Answer, Resolve, resolve
+
+log = structlog.get_logger(__name__)
 
 _MODULES = {
     "slack": ("slack", "NotifySlack"),
@@ -58,7 +62,8 @@ def send(
         plugin = _plugin(chat)
         with sending(made):
             is_sent = bool(plugin.notify(body=_quiet(text), title=_quiet(title), body_format="text"))
-    except Exception:  # whatever a service's module raises may hold its address
+    except Exception as error:  # whatever a service's module raises may hold its address: its class alone is told
+        log.warning("a chat service's module failed", service=chat.scheme, error=type(error).__name__)
         return Answer(False, error="protocol")
     return _redacted(_outcome(is_sent, made.answers), chat)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from app.domain.admission import Waiting
+from app.domain.admission import PoolState, Waiting
 from app.domain.quota import Resources
 from app.models import Cluster, Pool
 
@@ -30,6 +30,18 @@ class Room:
         """What nobody holds, of each at least nothing."""
         left = self.capacity - self.held
         return Resources(max(left.cpu_millis, 0), max(left.memory_bytes, 0), max(left.gpus, 0))
+
+    def with_line(self, line: Sequence[Waiting]) -> PoolState:
+        """What admission decides about, with these runs waiting, the head first."""
+        return PoolState(
+            name=self.name,
+            cluster=self.cluster,
+            capacity=self.capacity,
+            held=self.held,
+            holders=self.holders,
+            line=line,
+            away_since=self.away_since.isoformat(timespec="seconds") if self.away_since else None,
+        )
 
 
 _ROOMS = text("""

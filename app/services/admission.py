@@ -16,6 +16,7 @@ from app.domain import admission
 from app.domain.quota import Resources
 from app.domain.reasons import Reason
 from app.queue import mark_due
+from app.repositories import pools
 from app.services.identity import token_hash
 from app.services.leases import Term, fence
 from app.services.run_tokens import run_token
@@ -23,18 +24,7 @@ from app.services.run_tokens import run_token
 # More than ever fit at once. What is further back gets its reason by one statement.
 _HEAD_OF_LINE = 200
 
-_POOLS = text("""
-select pool.name, pool.cpu_millis, pool.memory_bytes, pool.gpus, cluster.name as cluster,
-       case when cluster.seen_at < now() - make_interval(secs => :away) then cluster.seen_at end as away_since
-  from pool join cluster on cluster.id = pool.cluster_id order by pool.name for update of pool
-""")
-_HELD = text("""
-select reservation.pool, sum(reservation.cpu_millis)::bigint as cpu_millis,
-       sum(reservation.memory_bytes)::bigint as memory_bytes, sum(reservation.gpus)::bigint as gpus,
-       array_agg(run.public_id order by reservation.created_at, run.id) as holders
-  from reservation join run on run.id = reservation.run_id
- where reservation.released_at is null group by reservation.pool
-""")
+_LOCK = text("select 1 from pool order by name for update")
 _LINE = text("""
 select id, public_id, cpu_millis, memory_bytes, gpus, attempt, reason_code, reason
   from run where pool = :pool and state = 'queued' and desired = 'running'
@@ -74,13 +64,13 @@ update run set reason_code = :code, reason = cast(:args as jsonb), version = ver
 def admit(session: Session, term: Term, away_seconds: float) -> int:
     """One round. Returns how many runs were admitted. Raises FenceLost."""
     fence(session, term)
-    held = {row.pool: row for row in session.execute(_HELD)}
+    session.execute(_LOCK)
     admitted = 0
-    for pool in session.execute(_POOLS, {"away": away_seconds}).all():
+    for pool in pools.list_rooms(session, away_seconds):
         line = session.execute(_LINE, {"pool": pool.name, "limit": _HEAD_OF_LINE}).all()
         if not line:
             continue
-        state = _state(pool, held.get(pool.name), line)
+        state = pool.with_line([_waiting(row) for row in line])
         decision = admission.decide(state)
         for run, row in zip(decision.admitted, line, strict=False):
             admitted += _admit(session, pool.name, run, row.attempt)
@@ -90,18 +80,6 @@ def admit(session: Session, term: Term, away_seconds: float) -> int:
             decision.reasons.update(admission.behind(state, [_waiting(row) for row in untold]))
             _write_reasons(session, [*line, *untold], decision.reasons)
     return admitted
-
-
-def _state(pool: Row[Any], held: Row[Any] | None, line: Sequence[Row[Any]]) -> admission.PoolState:
-    return admission.PoolState(
-        name=pool.name,
-        cluster=pool.cluster,
-        capacity=Resources(pool.cpu_millis, pool.memory_bytes, pool.gpus),
-        held=Resources(held.cpu_millis, held.memory_bytes, held.gpus) if held else Resources(),
-        holders=held.holders if held else (),
-        line=[_waiting(row) for row in line],
-        away_since=pool.away_since.isoformat(timespec="seconds") if pool.away_since else None,
-    )
 
 
 def _waiting(row: Row[Any]) -> admission.Waiting:

@@ -34,7 +34,7 @@ class Plan:
 
 def list_rooms(session: Session) -> Sequence[Room]:
     """The pools and what is free in them now."""
-    return pools.list_rooms(session, 3 * get_settings().convergence.sweep_seconds + 15)
+    return pools.list_rooms(session, get_settings().convergence.away_seconds)
 
 
 def plan_run(session: Session, actor: Actor, project_id: uuid.UUID, spec: Spec, rooms: Sequence[Room]) -> Plan:
@@ -49,16 +49,7 @@ def plan_run(session: Session, actor: Actor, project_id: uuid.UUID, spec: Spec, 
     if room is None:
         return Plan(asked, None)
     ahead = pools.list_ahead(session, spec.pool, PRIORITIES[spec.priority], _AHEAD)
-    state = admission.PoolState(
-        name=room.name,
-        cluster=room.cluster,
-        capacity=room.capacity,
-        held=room.held,
-        line=[*ahead, admission.Waiting(_NOBODY, "", asked)],
-        holders=room.holders,
-        away_since=room.away_since.isoformat(timespec="seconds") if room.away_since else None,
-    )
-    decision = admission.decide(state)
+    decision = admission.decide(room.with_line([*ahead, admission.Waiting(_NOBODY, "", asked)]))
     before = sum(one.id in decision.reasons for one in ahead)
     place = before + 1 if len(ahead) < _AHEAD else None
     return Plan(asked, room, decision.reasons.get(_NOBODY), place)

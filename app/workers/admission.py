@@ -9,9 +9,8 @@ from app.settings import get_settings
 
 def work(term: Term) -> bool:
     """One round; whether something was admitted, so that another round may admit more."""
-    away = 3 * get_settings().convergence.sweep_seconds + 15
     with unit_of_work() as session:
-        admitted = admission.admit(session, term, away)
+        admitted = admission.admit(session, term, get_settings().convergence.away_seconds)
         if admitted:
             crash_point("admission.before_commit")
     if admitted:

@@ -56,12 +56,15 @@ def post(world: World, body: bytes, **headers: str) -> httpx.Response:
     ],
 )
 def test_bodies(world: World, body: bytes, status: int, code: str) -> None:
-    started = time.process_time()
-    answer = post(world, body)
-    spent = time.process_time() - started
+    for _ in range(3):  # threads of other tests may work in this process, too
+        started = time.process_time()
+        answer = post(world, body)
+        spent = time.process_time() - started
+        if spent < 0.5:
+            break
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert len(answer.content) < 10_000, "the input is not sent back"
-    assert spent < 2, "of processor time; what is too complex would take minutes"
+    assert spent < 0.5
     with db.read_session() as session:
         assert session.query(Project).count() == 2
 

@@ -23,8 +23,10 @@ from sqlalchemy.orm import Session
 from app import db
 from app.api.router import EXAMPLE_ID, openapi_document
 from app.domain.access import Actor, Role
+from app.domain.capsule import digest_of
 from app.models import (
     ApiToken,
+    Capsule,
     Output,
     RetentionPlan,
     RetentionPlanRun,
@@ -33,7 +35,9 @@ from app.models import (
     UserSession,
 )
 from app.services import definitions, links, passwords, terminals, throttle
+from app.services.runs import manifest_of
 from app.stores import objects
+from app.workloads.kinds.job import JobSpec
 from tests import factories
 from tests.api.client import Api
 
@@ -157,6 +161,8 @@ class Sandbox:
                 experiment="digits",
                 spec={"name": "train", "command": ["true"], "parameters": {"lr": 0.1}},
             )
+            manifest = manifest_of(JobSpec.model_validate(run.spec), None)
+            session.add(Capsule(run_id=run.id, manifest=manifest, digest=digest_of(manifest)))
             factories.make_attempt(session, run, state="succeeded", outputs_stored_at=LONG_AGO)
             key, data = objects.output_key(self.project.id, run.id, 1, "model.bin"), b"weights"
             objects.of(self.project.id).put(key, data)

@@ -63,7 +63,7 @@ class Empty(BaseModel):
 class RunAgain(BaseModel):
     """`exact`: with the very manifest of the run, or not at all."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"exact": False}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"exact": True}]})
 
     exact: Annotated[bool, Field(strict=True)] = False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
 from app.domain.access import Action
@@ -124,34 +124,7 @@ def own_page(request: Request, show: str = "", before: int = 0) -> Response:
     return _get(request, None, show, before)
 
 
-@router.post("/projects/{project}/settings/notifications")
-def change_project(
-    request: Request,
-    project: str,
-    do: Annotated[str, Form(max_length=20)] = "",
-    csrf: Annotated[str, Form()] = "",
-    notification: Annotated[str, Form(max_length=40)] = "",
-    delivery: Annotated[str, Form(max_length=40)] = "",
-    name: Annotated[str, Form(max_length=300)] = "",
-    channel: Annotated[str, Form(max_length=20)] = "webhook",
-    target: Annotated[str, Form(max_length=3000)] = "",
-    event: Annotated[list[str] | None, Form()] = None,
-    wait: Annotated[str, Form(max_length=40)] = "1h",
-    tags: Annotated[str, Form(max_length=2000)] = "",
-    language: Annotated[str, Form(max_length=10)] = "en",
-) -> Response:
-    """One of the page's forms: `do` says which."""
-    values = _values(name, channel, target, event, wait, tags, language, "all", "")
-    return _post(request, project, csrf, do, (notification, delivery), values)
-
-
-@router.post("/me/notifications")
-def change_own(
-    request: Request,
-    do: Annotated[str, Form(max_length=20)] = "",
-    csrf: Annotated[str, Form()] = "",
-    notification: Annotated[str, Form(max_length=40)] = "",
-    delivery: Annotated[str, Form(max_length=40)] = "",
+def _values(
     name: Annotated[str, Form(max_length=300)] = "",
     channel: Annotated[str, Form(max_length=20)] = "webhook",
     target: Annotated[str, Form(max_length=3000)] = "",
@@ -161,34 +134,46 @@ def change_own(
     language: Annotated[str, Form(max_length=10)] = "en",
     whose: Annotated[str, Form(max_length=10)] = "mine",
     only: Annotated[str, Form(max_length=100)] = "",
-) -> Response:
-    """One of the page's forms: `do` says which."""
-    values = _values(name, channel, target, event, wait, tags, language, whose, only)
-    return _post(request, None, csrf, do, (notification, delivery), values)
-
-
-def _values(
-    name: str,
-    channel: str,
-    target: str,
-    events: list[str] | None,
-    wait: str,
-    tags: str,
-    language: str,
-    whose: str,
-    only: str,
 ) -> dict[str, Any]:
+    """What the fields of a notification say; `whose` and `only` are of one's own."""
     return {
         "name": " ".join(name.split())[:100],
         "channel": channel if channel in CHANNELS else "webhook",
         "target": target.strip(),
-        "events": [event for event in events or [] if event in EVENTS],
+        "events": [one for one in event or [] if one in EVENTS],
         "wait": wait.strip() or "1h",
         "tags": tags.replace(",", " ").split()[:20],
         "language": language if language in LANGUAGES else "en",
         "whose": whose if whose in WHOSE else "mine",
         "only": only,
     }
+
+
+@router.post("/projects/{project}/settings/notifications")
+def change_project(
+    request: Request,
+    project: str,
+    values: Annotated[dict[str, Any], Depends(_values)],
+    do: Annotated[str, Form(max_length=20)] = "",
+    csrf: Annotated[str, Form()] = "",
+    notification: Annotated[str, Form(max_length=40)] = "",
+    delivery: Annotated[str, Form(max_length=40)] = "",
+) -> Response:
+    """One of the page's forms: `do` says which."""
+    return _post(request, project, csrf, do, (notification, delivery), values | {"whose": "all", "only": ""})
+
+
+@router.post("/me/notifications")
+def change_own(
+    request: Request,
+    values: Annotated[dict[str, Any], Depends(_values)],
+    do: Annotated[str, Form(max_length=20)] = "",
+    csrf: Annotated[str, Form()] = "",
+    notification: Annotated[str, Form(max_length=40)] = "",
+    delivery: Annotated[str, Form(max_length=40)] = "",
+) -> Response:
+    """One of the page's forms: `do` says which."""
+    return _post(request, None, csrf, do, (notification, delivery), values)
 
 
 def _get(request: Request, project: str | None, show: str, before: int) -> Response:

@@ -300,15 +300,13 @@ def _url(path: str, **query: str) -> str:
 # But for its two spans a row looks the same until its version changes, for as long as the day lasts: what stands
 # before, between and behind them.
 _shown: dict[tuple[object, ...], tuple[str, str, str]] = {}
+_MOST_SHOWN = 5_000
+_SPAN = "\0"
 
 
 def forget() -> None:
     """Drops the rows that are kept: for tests, whose runs have ids that are used again."""
     _shown.clear()
-
-
-_MOST_SHOWN = 5_000
-_SPAN = "\0"
 
 
 def _show(visitor: Visitor, row: Any, now: datetime.datetime) -> Markup:

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,14 +114,19 @@ def _let_everybody_work(module: Any) -> None:
 
 @switch("repeat-start", "app.clusters.local")
 def _start_anew_each_time(module: Any) -> None:
-    """A start finds nothing of an earlier one."""
+    """A start finds nothing of an earlier one, whose program runs by then."""
+    told = Path(os.environ["BERTH_CHAOS_FOLDER"]) / "oracle.log"
 
     def make(start: Callable[..., Any]) -> Callable[..., Any]:
         def start_anew(self: Any, plan: Any, *more: Any) -> Any:
-            folder = self._folder(plan.run_id, plan.attempt)
-            before = Path(folder.path)
-            if before.exists():  # what runs there goes on, and is known to nobody
-                before.rename(f"{before}.{uuid.uuid4().hex}")
+            before = Path(self._folder(plan.run_id, plan.attempt).path)
+            if before.exists():
+                mark = f"start {plan.run_id} {plan.attempt} ".encode()
+                until = time.monotonic() + 5
+                while mark not in told.read_bytes() and time.monotonic() < until:
+                    time.sleep(0.02)
+                with suppress(FileNotFoundError):  # what runs there goes on, and is known to nobody
+                    before.rename(f"{before}.{uuid.uuid4().hex}")
             return start(self, plan, *more)
 
         return start_anew
