@@ -37,3 +37,38 @@ DRIVER_GONE = (
 )
 def test_answers(devices: str, apps: str, expected: GpuUse | None) -> None:
     assert parse(f"{devices}=\n{apps}", {4242, 4243}) == expected
+
+
+# Recorded from a machine with four cards while two jobs ran, as somebody's published benchmark notes have it.
+RECORDED_APPS = """\
+gpu_uuid, pid, used_gpu_memory [MiB]
+GPU-e82ab913-2d6b-1a55-89a8-9ad23a5a09cf, 1912379, 1672 MiB
+GPU-f7c1496c-b7f5-b1d2-78ea-68826f778059, 3891903, 74698 MiB
+GPU-cfd9ce0a-b7af-895a-f54c-4f175b610977, 1912379, 1148 MiB
+"""
+RECORDED_GPUS = """\
+index, uuid, utilization.gpu [%], memory.used [MiB]
+0, GPU-e82ab913-2d6b-1a55-89a8-9ad23a5a09cf, 0 %, 1683 MiB
+1, GPU-4eac38f2-1a70-662a-f6f4-9b62d1778ef4, 0 %, 5 MiB
+2, GPU-f7c1496c-b7f5-b1d2-78ea-68826f778059, 100 %, 74709 MiB
+3, GPU-cfd9ce0a-b7af-895a-f54c-4f175b610977, 0 %, 1197 MiB
+"""
+
+
+def as_asked(recorded: str, columns: slice) -> str:
+    """Some columns of a recording, without its head and units: what `noheader,nounits` leaves of it."""
+    rows = [line.split(", ")[columns] for line in recorded.splitlines()[1:]]
+    return "".join(", ".join(field.removesuffix(" %").removesuffix(" MiB") for field in row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("pid", "expected"),
+    [
+        (1912379, GpuUse(2, 0, (1672 + 1148) * MIB)),
+        (3891903, GpuUse(1, 1000, 74698 * MIB)),
+        (1, GpuUse(0, 0, 0)),
+    ],
+)
+def test_a_recorded_answer(pid: int, expected: GpuUse) -> None:
+    answer = f"{as_asked(RECORDED_GPUS, slice(1, 3))}=\n{as_asked(RECORDED_APPS, slice(None))}"
+    assert parse(answer, {pid}) == expected
