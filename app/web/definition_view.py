@@ -144,6 +144,7 @@ class EditPage:
     conflict_text: str = ""
     diff_url: str = ""
     about: str = ""
+    check_url: str = ""  # where the text is checked while it is written
 
 
 @dataclass(frozen=True)

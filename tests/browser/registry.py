@@ -296,6 +296,7 @@ NO_PAGES = {
     "GET /projects/{project}/runs/changes": "partial of the list",
     "POST /projects/{project}/runs/new": "form of the page",
     "POST /projects/{project}/runs/new/check": "partial of the page",
+    "POST /projects/{project}/jobs/check": "partial of the pages on which a job's YAML is written",
     "GET /projects/{project}/runs/{run}/live": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/after": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/events/new": "partial of the events' page",

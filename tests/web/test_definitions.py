@@ -28,6 +28,20 @@ def text_of(page: str) -> str:
     return html.unescape(found[1]).removeprefix("\n")
 
 
+def test_a_text_is_checked_while_it_is_written(console: Console) -> None:
+    before = count(DefinitionVersion)
+    whole = text_of(console.get(f"{JOBS}/new", "alice").text)
+    assert "problems" not in console.post(f"{JOBS}/check", {"text": whole}, "alice").text
+    wrong = whole.replace("memory: 256Mi", "memory: 256MB")
+    answer = console.post(f"{JOBS}/check", {"text": wrong}, "alice")
+    line = wrong.split("\n").index("  memory: 256MB") + 1
+    assert f'data-line="{line}"' in answer.text
+    assert "Use 256Mi and save" in answer.text
+    taken = console.post(f"{JOBS}/check", {"text": whole, "name": "train-digits"}, "alice")
+    assert "/name" in taken.text, "a version keeps its definition's name"
+    assert count(DefinitionVersion) == before
+
+
 def test_the_form_submits_a_run(console: Console) -> None:
     answer = console.post(f"{DIGITS_PAGE}/run", FORM | {"version": "3"}, "alice")
     assert answer.status_code == 303, answer.text

@@ -93,6 +93,28 @@ def new_page(request: Request, project: str) -> Response:
     return _show(shell, page)
 
 
+@router.post("/projects/{project}/jobs/check")
+def check(
+    request: Request,
+    project: str,
+    csrf: Annotated[str, Form()] = "",
+    text: Annotated[str, Form()] = "",
+    name: Annotated[str, Form()] = "",
+) -> Response:
+    """What is wrong with a text that is being written; `name` is that of the definition which it is to change."""
+    with visit(request) as visitor:
+        check_form(request, visitor, csrf)
+        found = visitor.project(project)
+        require(visitor.actor, Action.DEFINITION_WRITE, found.id)
+        shell = visitor.shell(found.name)
+    page = EditPage("", "", name, text, 0)
+    try:
+        definitions.check(text, name or None)
+    except InvalidDefinition as error:
+        _mark(page, error, visitor.language)
+    return render("definitions/_problems.html", shell, page)
+
+
 @router.get("/projects/{project}/jobs/{name}/edit")
 def edit_page(request: Request, project: str, name: str, version: str = "") -> Response:
     """The YAML of a version (the newest by default), to be saved as a new one."""
@@ -151,11 +173,7 @@ def _save(request: Request, project: str, name: str, csrf: str, text: str, fix: 
             else:
                 row = definitions.create_definition(visitor.session, visitor.actor, found.id, text)
         except InvalidDefinition as error:
-            page.problems = view.problems_of(error.errors, text, visitor.language)
-            number = len(page.problems)
-            page.problems_title = translate_plural(
-                visitor.language, "{number} place to correct", "{number} places to correct", number
-            )
+            _mark(page, error, visitor.language)
             shell.mark = "✕"
             return _show(shell, page, 422)
         except Conflict as error:
@@ -167,6 +185,12 @@ def _save(request: Request, project: str, name: str, csrf: str, text: str, fix: 
             shell.mark = "✕"
             return _show(shell, page, error.status)
     return see_other(view.url_of(found.name, row.name))
+
+
+def _mark(page: EditPage, error: InvalidDefinition, language: str) -> None:
+    page.problems = view.problems_of(error.errors, page.text, language)
+    number = len(page.problems)
+    page.problems_title = translate_plural(language, "{number} place to correct", "{number} places to correct", number)
 
 
 def _say(page: EditPage, error: AppError, language: str) -> None:
@@ -261,6 +285,8 @@ def shell_of(visitor: Visitor, project: str, name: str = "") -> Shell:
 
 def _show(shell: Shell, page: EditPage, status: int = 200) -> Response:
     page.about = translate(shell.language, ABOUT)
+    if shell.project:
+        page.check_url = view.url_of(shell.project.name, "check")
     return render("definitions/edit.html", shell, page, status)
 
 
