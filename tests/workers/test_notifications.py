@@ -29,12 +29,12 @@ from app.domain.access import Actor, Role
 from app.domain.states import Cause, RunState
 from app.models import Notification, Project, Run, User
 from app.repositories.notifications import Owner
-from app.services import convergence, leases, notifications
+from app.services import leases, notifications, transitions
 from app.settings import get_settings
 from app.workers.notifications import Notifier
 from tests import factories
 
-_FAILED = convergence._Result(RunState.FAILED, Cause.FAILED, "EXIT_CODE", {"exit_code": 3}, 3, None, None, None)
+_FAILED = transitions._Result(RunState.FAILED, Cause.FAILED, "EXIT_CODE", {"exit_code": 3}, 3, None, None, None)
 
 
 @dataclass
@@ -124,7 +124,7 @@ class World:
         with db.unit_of_work() as session:
             row = session.execute(text("select * from run where id = :id for update"), {"id": run.id}).one()
             result = _FAILED if state == RunState.FAILED else None
-            convergence._move(session, row, state, code="ended", result=result)
+            transitions._move(session, row, state, code="ended", result=result)
 
     def ended(self, state: RunState = RunState.SUCCEEDED, **values: Any) -> Run:
         run = self.run(state="running", **values)
@@ -228,7 +228,7 @@ def test_the_event_and_the_runs_end_are_one_transaction(world: World, receiver: 
     run = world.run(state="running")
     with db.SessionFactory(bind=db.engine()) as session:
         row = session.execute(text("select * from run where id = :id"), {"id": run.id}).one()
-        convergence._move(session, row, RunState.SUCCEEDED, code="ended")
+        transitions._move(session, row, RunState.SUCCEEDED, code="ended")
         session.rollback()
     world.turn()
     assert receiver.got == []
