@@ -87,7 +87,7 @@ F4 = Experiment(
     name="F4",
     title="Redis killed",
     body=kill,
-    short=Scale(runs=40, faults=10, seconds=0.5),
+    short=Scale(runs=40, faults=6, seconds=0.5),
     full=Scale(runs=500, faults=20, seconds=3.0, is_full=True),
     plan=Plan(own_redis=True),
     guard=_REDELIVERY,

@@ -137,7 +137,7 @@ F11 = Experiment(
     name="F11",
     title="zombie leader",
     body=stop_leaders,
-    short=Scale(runs=30, faults=10, seconds=0.0),
+    short=Scale(runs=30, faults=6, seconds=0.0),
     full=Scale(runs=500, faults=10, seconds=60.0, is_full=True),
     plan=Plan(controllers=2, own_postgres=True, chaos={"controller": "pausable"}),
     guard="a leader's writes are fenced by its term",
