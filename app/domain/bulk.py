@@ -36,6 +36,7 @@ class Skip(StrEnum):
     NOT_FAILED = "NOT_FAILED"
     RERUN_ALREADY = "RERUN_ALREADY"
     NEVER_FITS = "NEVER_FITS"
+    PARTS_GONE = "PARTS_GONE"
     LINE_FULL = "LINE_FULL"
 
 
@@ -51,6 +52,7 @@ SKIPS: dict[Skip, str] = {
     Skip.NOT_FAILED: N_("It has not failed."),
     Skip.RERUN_ALREADY: N_("It was run again already."),
     Skip.NEVER_FITS: N_("Its pool is gone, or too small for it by now."),
+    Skip.PARTS_GONE: N_("Its code or one of its secrets is not there any more, or its spec is not taken any more."),
     Skip.LINE_FULL: N_("The project's line of waiting runs is full."),
 }
 
@@ -67,7 +69,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Target:
-    """What of a run decides whether a change applies. `fits`: its pool is there and large enough."""
+    """What of a run decides whether a change applies.
+
+    `fits`: its pool is there and large enough. `is_whole`: so is all else that it would need to run again.
+    """
 
     state: str
     desired: str
@@ -76,6 +81,7 @@ class Target:
     experiment: str | None = None
     was_rerun: bool = False
     fits: bool = True
+    is_whole: bool = True
 
 
 def relabelled(change: Change, target: Target) -> tuple[list[str], str | None]:
@@ -97,7 +103,11 @@ def obstacle(change: Change, target: Target) -> Skip | None:
     if change.verb == Verb.RERUN:
         if target.state != RunState.FAILED:
             return Skip.NOT_FAILED
-        return Skip.RERUN_ALREADY if target.was_rerun else None if target.fits else Skip.NEVER_FITS
+        if target.was_rerun:
+            return Skip.RERUN_ALREADY
+        if not target.fits:
+            return Skip.NEVER_FITS
+        return None if target.is_whole else Skip.PARTS_GONE
     tags, experiment = relabelled(change, target)
     if (tags, experiment) == (list(target.tags), target.experiment):
         return Skip.SAME

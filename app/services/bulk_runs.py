@@ -11,9 +11,11 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -21,6 +23,7 @@ from app.db import driver
 from app.domain import bulk
 from app.domain.access import Action, Actor
 from app.domain.bulk import MOST_RUNS, Change, Skip, Target, Verb
+from app.domain.capsule import digest_of
 from app.domain.filters import Term
 from app.domain.names import RUN_ID, new_run_id
 from app.domain.quota import Resources
@@ -28,7 +31,9 @@ from app.errors import N_, Invalid
 from app.queue import mark_all_due, wake_admission
 from app.repositories import runs as repository
 from app.services.identity import require
+from app.services.runs import MadeOf, manifest_of
 from app.settings import get_settings
+from app.workloads.registry import KINDS
 
 
 class TooManyRuns(Invalid):
@@ -80,6 +85,7 @@ class _Row(NamedTuple):
     memory_bytes: int
     gpus: int
     was_rerun: bool
+    manifest: str | None = None  # what it would be if it were submitted again now
 
 
 def change_runs(
@@ -139,6 +145,8 @@ def _judge(
     pools: dict[str, Resources] = {}
     room = 0
     if change.verb == Verb.RERUN:
+        manifests = _manifests(session, project_id, rows)
+        rows = [row._replace(manifest=manifests.get(row.id)) for row in rows]
         found = driver(session).execute("select name, cpu_millis, memory_bytes, gpus from pool").fetchall()
         pools = {name: Resources(*capacity) for name, *capacity in found}
         room = _room(session, project_id)
@@ -146,13 +154,38 @@ def _judge(
     for row in rows:
         asked = Resources(row.cpu_millis, row.memory_bytes, row.gpus)
         fits = bulk.fits(asked, pools.get(row.pool), are_pools_known=bool(pools))
-        target = Target(row.state, row.desired, row.archived, row.tags, row.experiment, row.was_rerun, fits)
+        target = Target(
+            row.state, row.desired, row.archived, row.tags, row.experiment, row.was_rerun, fits, bool(row.manifest)
+        )
         skip = bulk.obstacle(change, target)
         if skip is None and change.verb == Verb.RERUN:
             skip = None if room > 0 else Skip.LINE_FULL
             room -= 1
         judged.append((row, skip))
     return judged
+
+
+def _manifests(session: Session, project_id: uuid.UUID, rows: Sequence[_Row]) -> dict[uuid.UUID, str]:
+    """What each run would be if it were submitted again now; without those that could not be."""
+    found = driver(session).execute(_PARTS, {"ids": [row.id for row in rows], "project": project_id}).fetchall()
+    secrets = {name for (name,) in driver(session).execute(_SECRETS, [project_id]).fetchall()}
+    made = {}
+    for run_id, kind, stored, has_code, *definition in found:
+        with suppress(ValidationError, KeyError):
+            spec = KINDS[kind].spec.model_validate(stored)
+            if has_code and all(use.name in secrets for use in spec.secrets):
+                made[run_id] = manifest_of(spec, MadeOf(*definition) if definition[0] else None)
+    return made
+
+
+_PARTS = """
+  select r.id, r.kind, r.spec, r.spec->>'snapshot' is null or exists (
+      select 1 from snapshot s where s.project_id = r.project_id and s.digest = r.spec->>'snapshot'),
+    r.definition_id, r.definition_version, d.name
+  from run r left join definition d on d.id = r.definition_id
+  where r.id = any(%(ids)s) and r.project_id = %(project)s
+"""
+_SECRETS = "select name from secret where project_id = %s"
 
 
 def _room(session: Session, project_id: uuid.UUID) -> int:
@@ -249,17 +282,22 @@ with wanted as (
 """
 _RERUN = f"""
 with given as (
-  select * from unnest(%(ids)s::uuid[], %(new_ids)s::uuid[], %(new_names)s::text[]) as g(old, id, public_id)
+  select * from unnest(%(ids)s::uuid[], %(new_ids)s::uuid[], %(new_names)s::text[], %(manifests)s::text[],
+                       %(digests)s::text[]) as g(old, id, public_id, manifest, digest)
 ), made as (
-  insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id, pool,
-                   priority, cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
+  insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id,
+                   definition_id, definition_version, pool, priority, cpu_millis, memory_bytes, gpus, replicas,
+                   reason_code, reason)
   select g.id, g.public_id, r.project_id, %(actor_id)s, r.name, r.kind,
          (r.spec - 'tags' - 'experiment') || jsonb_strip_nulls(
            jsonb_build_object('tags', r.tags, 'experiment', r.experiment)),
-         r.source, r.tags, r.experiment, r.id, r.pool, r.priority, r.cpu_millis, r.memory_bytes, r.gpus, r.replicas,
+         r.source, r.tags, r.experiment, r.id, r.definition_id, r.definition_version, r.pool, r.priority,
+         r.cpu_millis, r.memory_bytes, r.gpus, r.replicas,
          'JUST_SUBMITTED', '{{}}'
   from given g join run r on r.id = g.old
   returning *
+), kept as (
+  insert into capsule (run_id, manifest, digest) select id, manifest, digest from given
 ), told as (
   insert into run_event (run_id, code, attempt, new_state, actor_id, data)
   select id, 'submitted', 1, 'queued', created_by, jsonb_build_object('by', %(actor_name)s::text) from made
@@ -306,7 +344,13 @@ def _rerun(
 ) -> dict[uuid.UUID, str]:
     del change
     names = [new_run_id() for _ in rows]
-    more = {"new_ids": [uuid7() for _ in rows], "new_names": names}
+    manifests = [row.manifest or "" for row in rows]
+    more = {
+        "new_ids": [uuid7() for _ in rows],
+        "new_names": names,
+        "manifests": manifests,
+        "digests": [digest_of(manifest) for manifest in manifests],
+    }
     driver(session).execute(_RERUN, _values(actor, project_id, rows) | more)
     wake_admission(session)
     return {row.id: name for row, name in zip(rows, names, strict=True)}

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app import db
 from app.models import AuditEntry, Run
@@ -113,6 +113,29 @@ def test_failed_runs_are_run_again_once(world: World) -> None:
     assert made["created_by"] == "editor"
     again = bulk(world, "rerun-failed", ids=[failed])
     assert again["items"][0]["code"] == "RERUN_ALREADY"
+
+
+def test_what_is_run_again_has_a_manifest_and_keeps_its_definition(world: World) -> None:
+    source = "name: job\nspec: {command: ['true'], cpu: '2'}\n"
+    headers = {"content-type": "application/yaml"}
+    assert world.as_("editor").post(f"{PROJECT}/jobs", content=source, headers=headers).status_code == 201
+    run = world.as_("editor").post(f"{PROJECT}/jobs/job:run", json={}).json()["id"]
+    with db.unit_of_work() as session:
+        session.execute(update(Run).where(Run.public_id == run).values(state="failed"))
+    again = bulk(world, "rerun-failed", ids=[run])["items"][0]["new_id"]
+    before, after = (world.as_("viewer").get(f"/runs/{one}/capsule").json() for one in (run, again))
+    assert after["manifest"] == before["manifest"]
+    assert after["manifest"]["definition"] == {"name": "job", "version": 1}
+    assert world.as_("viewer").get(f"/runs/{again}").json()["definition"] == {"name": "job", "version": 1}
+
+
+def test_what_has_lost_its_code_or_a_secret_is_not_run_again(world: World) -> None:
+    spec = {"name": "x", "command": ["true"]}
+    gone = [{"secrets": [{"name": "KEY", "env": "KEY"}]}, {"snapshot": "0" * 64}, {"cpu": "never valid"}]
+    runs = [make(world, "failed", spec=spec | part) for part in gone]
+    for is_dry in (True, False):
+        done = bulk(world, "rerun-failed", ids=runs, dry_run=is_dry)
+        assert [item["code"] for item in done["items"]] == ["PARTS_GONE"] * 3
 
 
 def test_what_never_fits_is_not_run_again(world: World) -> None:
