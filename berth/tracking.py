@@ -271,14 +271,14 @@ class _Sender:
                     self._thread = None
 
     def _work(self) -> None:
-        while True:
-            self._wake.wait(FLUSH_SECONDS)
-            self._wake.clear()
+        while True:  # the first points go at once, so that a curve begins when its run does; later ones gather
             try:
                 self._empty(None)
             except Exception as error:
                 self._say("work", f"sending was interrupted and goes on: {error!r}")
                 time.sleep(FLUSH_SECONDS)
+            self._wake.wait(FLUSH_SECONDS)
+            self._wake.clear()
 
     def _empty(self, until: float | None) -> None:
         """Sends batch after batch until nothing is left, or until the time is over."""

@@ -13,6 +13,7 @@ from app.web import formats, reasons, statuses
 from app.web.pages.runs import is_stopping, resources, spans
 from app.web.run_phases import Phase, View, build_phases
 from app.web.run_tables import AttemptRow, EventRow, OutputRow
+from app.web.start_view import Step
 from app.web.templating import with_markup
 
 
@@ -129,6 +130,7 @@ class RunPage:
     after_url: str = ""
     swap_actions: bool = False
     log: Any = None
+    next_steps: list[Step] = field(default_factory=list)
 
 
 def build(view: View, row: Any, *, may_write: bool, facts: Mapping[str, Any], error_line: int | None) -> RunPage:

@@ -47,6 +47,7 @@ TABLE: dict[str, str] = {
     "GET /projects/{project}/runs/new": "                          303/401 303/401 404 404 403 200 200 200",
     "POST /projects/{project}/runs/new": "                         303/401 303/401 404 404 403 422 422 422",
     "POST /projects/{project}/runs/new/check": "                   303/401 303/401 404 404 403 200 200 200",
+    "POST /projects/{project}/runs/sample": "                      303/401 303/401 404 404 403 303 303 303",
     "POST /projects/{project}/runs/bulk": "                        303/401 303/401 404 404 403 303 303 303",
     "GET /projects/{project}/runs/{run}/outputs": "                303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/runs/{run}/outputs/{path:path}": "    303/401 303/401 404 404 404 404 404 404",

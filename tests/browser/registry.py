@@ -295,6 +295,7 @@ NO_PAGES = {
     "GET /r/{run}": "redirects to the run",
     "GET /projects/{project}/runs/changes": "partial of the list",
     "POST /projects/{project}/runs/new": "form of the page",
+    "POST /projects/{project}/runs/sample": "form of the start page and of a list without runs",
     "POST /projects/{project}/runs/new/check": "partial of the page",
     "GET /projects/{project}/runs/{run}/live": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/after": "partial of the run's page",
