@@ -16,6 +16,8 @@ from app.web.run_tables import AttemptRow, EventRow, OutputRow
 from app.web.start_view import Step
 from app.web.templating import with_markup
 
+_COMMAND = 240
+
 
 @dataclass(frozen=True)
 class Item:
@@ -330,7 +332,8 @@ def _details(view: View, row: Any) -> list[Item]:
 
 def _command(spec: Mapping[str, Any]) -> str:
     command = spec.get("command")
-    return " ".join(map(str, command)) if isinstance(command, list) else str(spec.get("script") or "")
+    text = " ".join(map(str, command)) if isinstance(command, list) else str(spec.get("script") or "")
+    return text if len(text) <= _COMMAND else f"{text[: _COMMAND - 1]}…"  # the tab of the spec has all of it
 
 
 def _retries(spec: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ SECONDS = 20
 
 # Runs with whatever Python comes first, so nothing newer than 3.9 stands here.
 PROGRAM = """\
-# A small neural network learns to tell two half moons apart. Plain Python: nothing to install.
 import json
 import math
 import random
@@ -57,7 +56,7 @@ for epoch in range(1, 41):
 (run.output / "model.json").write_text(json.dumps({"hidden": hidden, "out": out}, indent=2))
 print("done: the weights are in model.json, under Outputs")
 """
-SCRIPT = f"python -u - <<'END'\n{PROGRAM}END\n"
+SCRIPT = f"# A small neural network in plain Python: two half moons\npython -u - <<'END'\n{PROGRAM}END\n"
 
 
 def make_sample() -> JobSpec:
