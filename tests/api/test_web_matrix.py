@@ -55,6 +55,7 @@ TABLE: dict[str, str] = {
     "GET /r/{run}": "                                              303/401 303/401 404 404 303 303 303 303",
     "GET /projects/{project}/runs/{run}": "                        303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/runs/{run}/live": "                   303/401 303/401 404 404 200 200 200 200",
+    "GET /projects/{project}/runs/{run}/state": "                  303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/runs/{run}/after": "                  303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/runs/{run}/logs": "                   303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/runs/{run}/metrics": "                303/401 303/401 404 404 200 200 200 200",

@@ -298,6 +298,7 @@ NO_PAGES = {
     "POST /projects/{project}/runs/sample": "form of the start page and of a list without runs",
     "POST /projects/{project}/runs/new/check": "partial of the page",
     "GET /projects/{project}/runs/{run}/live": "partial of the run's page",
+    "GET /projects/{project}/runs/{run}/state": "partial of the run's pages",
     "GET /projects/{project}/runs/{run}/after": "partial of the run's page",
     "GET /projects/{project}/runs/{run}/events/new": "partial of the events' page",
     "GET /projects/{project}/runs/{run}/metrics.csv": "a file",
