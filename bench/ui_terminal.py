@@ -2,8 +2,10 @@
 
 import json
 import os
+import pty
 import re
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -110,13 +112,18 @@ def command_line(site: UiSite, folder: Path, repeats: int) -> Iterator[Row]:
         max(spent.values()) <= START_CPU_MS,
     )
     found, wrong = 0, list[str]()
-    for expected, words, changed in _exits(site):
-        code = _call(words, environment | changed).returncode
-        found += code == expected
-        if code != expected:
-            wrong.append(f"`berth {' '.join(words)}` {code} instead of {expected.value}")
+    stopped = _call(["run", "ls", "-q", "status:stopped", "-n", "1", "--quiet"], environment).stdout.strip()
+    for expected, words, changed in _exits(site, stopped):
+        ctrl_c = expected is Exit.INTERRUPTED
+        for where, call in (("piped", _piped), ("on a terminal", _on_terminal)):
+            code = call(words, environment | changed, ctrl_c)
+            found += code == expected
+            if code != expected:
+                wrong.append(f"`berth {' '.join(words)}` {where} {code} instead of {int(expected)}")
     figure = f"{found} of {found + len(wrong)}" + (f": {'; '.join(wrong)}" if wrong else "")
-    yield Row("u14-exits", "U14 Exit codes that are as the table says", "all", figure, not wrong)
+    yield Row(
+        "u14-exits", "U14 Exit codes that are as the table says, piped and on a terminal", "all", figure, not wrong
+    )
     listed = json.loads(_call(["run", "ls", "--json"], environment).stdout)
     fields = [name for name in ("id", "state", "name") if listed and name in listed[0]]
     yield Row(
@@ -132,8 +139,10 @@ def command_line(site: UiSite, folder: Path, repeats: int) -> Iterator[Row]:
     yield Row("u14-examples", "U14 Commands whose help has an example", "all", figure, not without)
 
 
-def _exits(site: UiSite) -> list[tuple[Exit, list[str], dict[str, str]]]:
+def _exits(site: UiSite, stopped: str) -> list[tuple[Exit, list[str], dict[str, str]]]:
+    """Every code but 1, for which a server must be broken: tests/cli/test_exit_codes.py breaks one."""
     nowhere = {"BERTH_SERVER": f"http://127.0.0.1:{machine.free_port()}"}
+    too_large = ["run", "submit", "--no-snapshot", "--cpu", "100000", "--", "true"]
     return [
         (Exit.OK, ["run", "ls"], {}),
         (Exit.INVALID, ["run", "ls", "--no-such-option"], {}),
@@ -144,8 +153,38 @@ def _exits(site: UiSite) -> list[tuple[Exit, list[str], dict[str, str]]]:
         (Exit.UNREACHABLE, ["run", "ls"], nowhere),
         (Exit.RUN_FAILED, ["run", "wait", site.runs["failed"]], {}),
         (Exit.OK, ["run", "wait", site.runs["long"]], {}),
+        (Exit.CONFLICT, ["run", "rerun", "--exact", site.runs["failed"]], {}),  # older than capsules
+        (Exit.REFUSED, too_large, {}),
+        (Exit.RUN_STOPPED, ["run", "wait", stopped], {}),
+        (Exit.INTERRUPTED, ["run", "logs", "-f", site.runs["live"]], {}),
         (Exit.WAIT_TIMEOUT, ["run", "wait", site.runs["live"], "--timeout", "1s"], {}),
     ]
+
+
+def _piped(words: Sequence[str], environment: dict[str, str], ctrl_c: bool) -> int:
+    if not ctrl_c:
+        return _call(words, environment).returncode
+    command = [sys.executable, "-m", "berth", *words]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    return process.returncode
+
+
+def _on_terminal(words: Sequence[str], environment: dict[str, str], ctrl_c: bool) -> int:
+    """The exit code on a terminal of its own; with `ctrl_c` that is pressed when the first text has come."""
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-m", "berth", *words], environment)
+    with suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while os.read(screen, 1 << 16):
+            if ctrl_c:
+                os.write(screen, b"\x03")
+                ctrl_c = False
+    os.close(screen)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _call(words: Sequence[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
