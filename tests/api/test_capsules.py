@@ -224,9 +224,8 @@ def test_the_clusters_own_interpreter_became_another(made: World, asked: dict[st
     upload(made, data)
     run = submit(made, snapshot=hashlib.sha256(data).hexdigest(), **asked)
     describe(run, {}, interpreter="/env/bin/python" if asked else "/berth/bin/python")
-    facts = (
-        """update cluster set facts = jsonb_build_object('python', '/berth/bin/python', 'python_version', :version)"""
-    )
+    told = "jsonb_build_object('python', '/berth/bin/python', 'python_version', cast(:version as text))"
+    facts = f"update cluster set facts = {told}"
     with db.unit_of_work() as session:
         session.execute(text(facts), {"version": "3.13.0"})
     before = count()
