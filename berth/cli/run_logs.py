@@ -40,9 +40,10 @@ def _logs(shell: Shell) -> int:
         raise InvalidInput("--tail and --since exclude each other")
     if options.tail is not None and options.tail < 0:
         raise InvalidInput("--tail takes a number from 0")
-    after, options.begin = options.since, None
+    after: str | None = options.since
+    options.begin = None
     if after is not None and not re.fullmatch(r"\d{1,9}(\.\d{1,12})?", after):
-        after, options.begin = None, _time_of(after)
+        options.begin, after = _time_of(after), None
     run_id = shell.run_id(options.run)
     printer = _printer(shell)
     if not options.follow:

@@ -219,7 +219,7 @@ def test_code_whose_file_is_gone(made: World) -> None:
 @pytest.mark.parametrize(
     ("asked", "pointer"), [({}, "/spec/python"), ({"requirements": "requirements.txt"}, "/spec/requirements")]
 )
-def test_the_clusters_own_interpreter_became_another(made: World, asked: dict[str, str], pointer: str) -> None:
+def test_the_clusters_own_interpreter_became_another(made: World, asked: dict[str, Any], pointer: str) -> None:
     data = packed(("requirements.txt", b""))
     upload(made, data)
     run = submit(made, snapshot=hashlib.sha256(data).hexdigest(), **asked)
