@@ -129,6 +129,8 @@ class AsyncRuns(AsyncNoun):
     stop = _run(Runs.stop)
     rerun = _run(Runs.rerun)
     bulk = awaited(Runs.bulk)
+    plan = awaited(Runs.plan)
+    view = awaited(Runs.view)
     compare = awaited(Runs.compare)
     clone = _run(Runs.clone)
     logs = iterated(Runs.logs)

@@ -200,6 +200,16 @@ class Client:
         for page in self.pages(path, query, limit):
             yield from page.items
 
+    def explain(self, code: str) -> dict[str, Any]:
+        """What a code of an error or a reason means: `code`, `title`, `text` and `hint`. Raises BerthError."""
+        response = self._transport.request("GET", f"/problems/{quote(code, safe='')}", self._headers(None), None)
+        if response.status == 404:
+            raise BerthError(f"the server has no code {code}", code="NOT_FOUND", status=404)
+        if response.status >= 300:
+            raise read_problem(response.status, response.headers, response.body)
+        found: dict[str, Any] = _json_of(response, self.server)
+        return found
+
     def pause(self, seconds: float) -> None:
         """Sleeps; in one place, so that tests need not wait."""
         self._sleep(seconds)

@@ -99,6 +99,25 @@ class Runs:
         body = {"spec": dict(spec)} | ({"source": dict(source)} if source else {})
         return read_run(self._client.post(path, body, idempotency_key).data, self)
 
+    def plan(self, spec: Mapping[str, Any], project: str | None = None) -> dict[str, Any]:
+        """What submitting this spec now would lead to: `starts` is now, later or unknown. Nothing is submitted.
+
+        Raises BerthError for what a submit would refuse.
+        """
+        path = self._client.path("projects", project or self._client.project, "runs:plan")
+        found: dict[str, Any] = self._client.post(path, {"spec": dict(spec)}).data
+        return found
+
+    def view(self, name: str, project: str | None = None) -> tuple[str, str]:
+        """The filter and the order that a saved view of the list of runs stands for. Raises BerthError."""
+        path = self._client.path("projects", project or self._client.project, "views")
+        views = self._client.get(path).data["items"]
+        for view in sorted(views, key=lambda one: bool(one["shared"])):  # one's own goes before another's
+            if view["name"] == name:
+                return view["q"], view["sort"]
+        known = ", ".join(view["name"] for view in views) or "none"
+        raise BerthError(f"there is no saved view {name!r}", code="NOT_FOUND", status=404, hint=f"There are: {known}.")
+
     def upload(self, snapshot: "Snapshot", project: str | None = None) -> bool:
         """Sends a packed folder unless the project has it already; whether it was sent."""
         path = self._client.path("projects", project or self._client.project, "snapshots", snapshot.digest)

@@ -8,6 +8,7 @@ is known by its name, step and time. Standard library only, and for the Python o
 from __future__ import annotations
 
 import atexit
+import codecs
 import json
 import math
 import os
@@ -190,6 +191,8 @@ class _Sender:
         is_here = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
         handlers = [urllib.request.ProxyHandler({})] if is_here else []
         self._opener = urllib.request.build_opener(*handlers)
+        # Host names need this codec. A fork while the thread imports it would leave children that never can.
+        codecs.lookup("idna")
         self._say = say
         self.start_over()
         atexit.register(self._at_exit)
@@ -271,14 +274,14 @@ class _Sender:
                     self._thread = None
 
     def _work(self) -> None:
-        while True:
-            self._wake.wait(FLUSH_SECONDS)
-            self._wake.clear()
+        while True:  # the first points go at once, so that a curve begins when its run does; later ones gather
             try:
                 self._empty(None)
             except Exception as error:
                 self._say("work", f"sending was interrupted and goes on: {error!r}")
                 time.sleep(FLUSH_SECONDS)
+            self._wake.wait(FLUSH_SECONDS)
+            self._wake.clear()
 
     def _empty(self, until: float | None) -> None:
         """Sends batch after batch until nothing is left, or until the time is over."""

@@ -22,6 +22,7 @@ MODULES = [
     "runs",
     "bulk_runs",
     "comparing",
+    "plans",
     "views",
     "metrics",
     "usage",

@@ -69,6 +69,25 @@ _SNAPSHOTS = """
 """
 
 
+# As far back as one looks: an interpreter that none of these used is not known of.
+_LATEST = """
+  select e.document from (
+    select id from run where project_id = %(project)s and not archived and pool = %(pool)s order by id desc limit 200
+  ) r join attempt a on a.run_id = r.id
+    join environment e on e.project_id = %(project)s and e.digest = a.environment
+   where e.document->>'interpreter' = %(interpreter)s order by a.started_at desc nulls last, r.id desc limit 1
+"""
+
+
+def find_latest_environment(
+    session: Session, project_id: uuid.UUID, pool: str, interpreter: str
+) -> dict[str, Any] | None:
+    """What was told last of an interpreter by the newest runs of a project in a pool; None where nothing was."""
+    values = {"project": project_id, "pool": pool, "interpreter": interpreter}
+    row = driver(session).execute(_LATEST, values).fetchone()
+    return row[0] if row else None
+
+
 def get_capsules(session: Session, run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, CapsuleRow]:
     """The capsules of runs by their keys; every run that was named has one."""
     keys = list(run_ids)

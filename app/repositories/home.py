@@ -6,7 +6,7 @@ All of it starts from the projects that the actor is a member of; an administrat
 import datetime
 import uuid
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,15 @@ class ProjectCounts(NamedTuple):
     members: int
 
 
+class NewestRun(NamedTuple):
+    """Of somebody's newest run: where it is, how it is, and its spec as it was stored."""
+
+    project: str
+    project_id: uuid.UUID
+    state: str
+    spec: dict[str, Any]
+
+
 _LIVE = """
   select public_id from run r
   where created_by = %s and state in ('queued', 'starting', 'running') and project_id = any(%s)
@@ -44,6 +53,18 @@ _WAITING = """
   where created_by = %s and state in ('queued', 'starting', 'running') and state = 'queued' and queued_at < %s
     and project_id = any(%s)
   order by id limit %s
+"""
+_NEWEST = """
+  select p.name, p.id, r.state, r.spec from project p cross join lateral (
+    select id, state, spec from run
+    where project_id = p.id and not archived and created_by = %s order by id desc limit 1
+  ) r where p.id = any(%s) order by r.id desc limit 1
+"""
+_ANY = """
+  select exists (
+    select 1 from unnest(%s::uuid[]) as p (id)
+    cross join lateral (select 1 from run where project_id = p.id and not archived limit 1) r
+  )
 """
 # The limits stand inside, so that a project with a very long line costs no more than one with a thousand in it.
 _COUNTS = """
@@ -70,6 +91,18 @@ def list_failed(session: Session, actor: Actor, since: datetime.datetime, limit:
 def list_waiting(session: Session, actor: Actor, before: datetime.datetime, limit: int) -> list[RunRow]:
     """The actor's own runs that have waited since `before`, the oldest first."""
     return _rows(session, actor, _WAITING, [actor.user_id, before, _projects(actor), limit])
+
+
+def find_newest(session: Session, actor: Actor) -> NewestRun | None:
+    """The actor's own run that was submitted last, whatever became of it; None before the first."""
+    row = driver(session).execute(_NEWEST, [actor.user_id, _projects(actor)]).fetchone()
+    return NewestRun(*row) if row else None
+
+
+def has_runs(session: Session, actor: Actor) -> bool:
+    """Whether anybody has run anything in the actor's projects."""
+    row = driver(session).execute(_ANY, [_projects(actor)]).fetchone()
+    return bool(row and row[0])
 
 
 def count_runs(session: Session, projects: Sequence[str]) -> dict[str, ProjectCounts]:

@@ -22,9 +22,10 @@ from app.faults import crash_point
 from app.queue import mark_due
 from app.repositories import capsules
 from app.repositories.runs import DETAIL, JOINED, RunRow, get_run
-from app.services import idempotency, secrets
+from app.services import idempotency, interpreters, secrets
 from app.services.identity import require
 from app.settings import get_settings
+from app.stores import objects
 from app.workloads.base import PRIORITIES, Spec
 from app.workloads.registry import KINDS
 
@@ -231,6 +232,10 @@ def _has_snapshot(session: Session, project_id: uuid.UUID, digest: str) -> bool:
     return session.scalar(statement, {"project_id": project_id, "digest": digest}) is not None
 
 
+def _has_bytes(project_id: uuid.UUID, digest: str) -> bool:
+    return objects.of(project_id).exists(objects.snapshot_key(project_id, digest))
+
+
 def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
     nearest = spec.resources.capped(capacity)
     missing = spec.resources.shortfall(capacity)
@@ -379,6 +384,7 @@ def rerun_exactly(session: Session, actor: Actor, public_id: str, *, once: idemp
         message = N_("this version of Berth does not take all of its spec as it was")
         raise NotRepeatable([FieldError("/manifest", message)], run=public_id)
     missing = _not_there(session, run.project_id, spec)
+    missing += interpreters.find_changed(session, run.project_id, run.id, spec)
     if missing:
         raise NotRepeatable(missing, run=public_id)
     return submit_run(
@@ -402,6 +408,8 @@ def _not_there(session: Session, project_id: uuid.UUID, spec: Spec) -> list[Fiel
         if spec.requirements is not None:
             message = N_("was a file of the uploaded code, which is not kept any more")
             found.append(FieldError("/spec/requirements", message))
+    elif spec.snapshot is not None and not _has_bytes(project_id, spec.snapshot):
+        found.append(FieldError("/spec/snapshot", N_("the uploaded code is known, but its file is gone")))
     pools = _pools(session)
     if pools and spec.pool not in pools:
         slots = {"pool": spec.pool}

@@ -93,5 +93,5 @@ number();
 const first = $("[autofocus]");
 if (first) {
   first.focus();
-  if (first === text) { const line = $("#problems [data-line]"); if (line) go(Number(line.dataset.line)); } else first.select?.();
+  if (first === text) { const line = $("#problems [data-line]"); if (line) go(Number(line.dataset.line)); else if (location.search.includes("focus=yaml")) text.select(); } else first.select?.();
 }

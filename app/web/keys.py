@@ -38,6 +38,7 @@ RUNS = [
     Key("n", "new-run", N_("New run")),
     Key("c", "clone", N_("Copy the run and change it")),
 ]
+NEW = [Key("n", "new-run", N_("New run"))]
 FORM = [
     Key("Ctrl+Enter", "submit", N_("Submit the form")),
 ]
@@ -75,6 +76,7 @@ GROUPS: dict[str, tuple[str, list[Key]]] = {
     "lists": (N_("Lists"), LISTS),
     "picks": (N_("Several runs"), PICKS),
     "runs": (N_("Runs"), RUNS),
+    "new": (N_("Runs"), NEW),
     "form": (N_("Form"), FORM),
     "run": (N_("Run"), RUN),
     "charts": (N_("Charts"), CHARTS),

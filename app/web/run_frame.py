@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
+from app.domain.states import TERMINAL, Desired
 from app.errors import NotFound
 from app.i18n import translate
 from app.repositories import runs as repository
@@ -25,6 +26,11 @@ def run_url(row: Any) -> str:
     return f"/projects/{quote(row.project)}/runs/{row.public_id}"
 
 
+def seen_state(row: Any) -> str:
+    """What a page knows of a run's state: two of these differ where the label does."""
+    return f"{row.state}.{row.desired}"
+
+
 def run_shell(visitor: Visitor, row: Any, key: str) -> Shell:
     """Of the run's page on the tab `key`: heading, state, breadcrumb, tabs and keys."""
     shell = visitor.shell(row.project)
@@ -32,7 +38,10 @@ def run_shell(visitor: Visitor, row: Any, key: str) -> Shell:
     runs_url = f"/projects/{quote(row.project)}/runs"
     own = run_url(row)
     shell.heading = row.name
-    shell.status = statuses.chip(say, row.state)
+    is_stopping = row.desired == Desired.STOPPED and row.state not in TERMINAL
+    shell.status = statuses.chip(say, row.state, is_stopping=is_stopping)
+    if row.state not in TERMINAL:
+        shell.status_url = f"{own}/state?tab={key}&seen={seen_state(row)}"
     shell.crumbs = [
         Crumb(row.project, runs_url),
         Crumb(translate(say, "Runs"), runs_url),

@@ -13,7 +13,10 @@ from app.web import formats, reasons, statuses
 from app.web.pages.runs import is_stopping, resources, spans
 from app.web.run_phases import Phase, View, build_phases
 from app.web.run_tables import AttemptRow, EventRow, OutputRow
+from app.web.start_view import Step
 from app.web.templating import with_markup
+
+_COMMAND = 240
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ class RunPage:
     after_url: str = ""
     swap_actions: bool = False
     log: Any = None
+    next_steps: list[Step] = field(default_factory=list)
 
 
 def build(view: View, row: Any, *, may_write: bool, facts: Mapping[str, Any], error_line: int | None) -> RunPage:
@@ -328,7 +332,8 @@ def _details(view: View, row: Any) -> list[Item]:
 
 def _command(spec: Mapping[str, Any]) -> str:
     command = spec.get("command")
-    return " ".join(map(str, command)) if isinstance(command, list) else str(spec.get("script") or "")
+    text = " ".join(map(str, command)) if isinstance(command, list) else str(spec.get("script") or "")
+    return text if len(text) <= _COMMAND else f"{text[: _COMMAND - 1]}…"  # the tab of the spec has all of it
 
 
 def _retries(spec: Mapping[str, Any]) -> str:

@@ -72,6 +72,7 @@ class Shell:
     zone: str = "UTC"
     heading: str = ""
     status: Markup = field(default_factory=Markup)
+    status_url: str = ""  # where `status` is asked for again; "" where it stays as it is
     tabs: list[TabLink] = field(default_factory=list)
     done: str = ""
 

@@ -184,6 +184,8 @@ def find_command(own: list[str], commands: list[Command]) -> tuple[Command | Non
 
 
 def _help(words: list[str]) -> int:
+    if len(words) == 1 and words[0].isupper():
+        return _explain(words[0])
     if words:
         return _run([*words, "--help"])
     width = max(len(name) for name in GROUPS)
@@ -196,10 +198,27 @@ def _help(words: list[str]) -> int:
         "  berth run submit --cpu 1 --memory 1Gi --follow -- python train.py --lr 0.1\n"
         "  berth run ls -q 'status:running owner:me' --json=id,name,state\n"
         "\nStdout has data, stderr has talk. Without a terminal: no colour, no questions, tab-separated, uncut.\n"
-        "A run's id may be cut to what is unique; @last is your latest. `berth COMMAND --help` says more.\n"
+        "A run's id may be cut to what is unique; @last is your latest. `berth COMMAND --help` says more, and\n"
+        "`berth help CODE` what a code such as NEVER_FITS means.\n"
         "Environment: BERTH_SERVER, BERTH_TOKEN, BERTH_PROJECT, BERTH_CONTEXT, BERTH_LANG, NO_COLOR.\n"
         f"\nexit codes:\n{exit_table()}"
     )
+    return Exit.OK
+
+
+def _explain(code: str) -> int:
+    """What the server says of a code, such as one that stands behind an error."""
+    import argparse
+
+    from berth.cli.output import Output
+    from berth.cli.shell import Shell
+    from berth.cli.text import plain
+
+    found = Shell(argparse.Namespace(), None, Output()).client.explain(code)
+    print(f"{plain(found['code'])}: {plain(found['title'])}")
+    print(plain(found["text"], keep_lines=True))
+    if found["hint"]:
+        print(f"hint: {plain(found['hint'])}")
     return Exit.OK
 
 

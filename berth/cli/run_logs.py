@@ -1,6 +1,7 @@
 """`berth run logs`: print a run's log, or follow it."""
 
 import argparse
+import datetime
 import re
 import time
 from collections.abc import Callable
@@ -25,7 +26,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="until the run has ended; Ctrl-C leaves it running")
     parser.add_argument("--attempt", type=int, metavar="N", help="only this attempt; by default all")
     parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
-    parser.add_argument("--since", metavar="LINE", help="only what comes after this line, such as 1200 or 2.1200")
+    parser.add_argument(
+        "--since", metavar="WHERE", help="only what comes after a line (1200, 2.1200) or a time (10m, 2h)"
+    )
     parser.add_argument("--grep", metavar="REGEX", help="only lines in which this is found")
     parser.add_argument("--timestamps", action="store_true", help="with the time of each line")
     parser.add_argument("--propagate", action="store_true", help="with -f: exit with the run's own exit code")
@@ -37,17 +40,19 @@ def _logs(shell: Shell) -> int:
         raise InvalidInput("--tail and --since exclude each other")
     if options.tail is not None and options.tail < 0:
         raise InvalidInput("--tail takes a number from 0")
-    if options.since is not None and not re.fullmatch(r"\d{1,9}(\.\d{1,12})?", options.since):
-        raise InvalidInput("--since takes a line number, such as 1200, or 2.1200 in attempt 2")
+    after: str | None = options.since
+    options.begin = None
+    if after is not None and not re.fullmatch(r"\d{1,9}(\.\d{1,12})?", after):
+        options.begin, after = _time_of(after), None
     run_id = shell.run_id(options.run)
     printer = _printer(shell)
     if not options.follow:
-        for line in shell.client.runs.logs(run_id, attempt=options.attempt, after=options.since, tail=options.tail):
+        for line in shell.client.runs.logs(run_id, attempt=options.attempt, after=after, tail=options.tail):
             printer(line)
         return Exit.OK
     try:
         for line in shell.client.runs.logs(
-            run_id, follow=True, attempt=options.attempt, after=options.since, tail=options.tail
+            run_id, follow=True, attempt=options.attempt, after=after, tail=options.tail
         ):
             printer(line)
         run = shell.client.runs.get(run_id)
@@ -56,6 +61,16 @@ def _logs(shell: Shell) -> int:
         return Exit.INTERRUPTED
     # The attempt that was followed may have ended while the run goes on with another.
     return result_of(shell, run, options.propagate) if run.is_finished else Exit.OK
+
+
+def _time_of(text: str) -> datetime.datetime:
+    try:
+        ago = datetime.timedelta(seconds=quantities.seconds(text))
+    except InvalidInput:
+        raise InvalidInput(
+            "--since takes a line number, such as 1200, or 2.1200 in attempt 2, or how long ago, such as 10m"
+        ) from None
+    return datetime.datetime.now(datetime.UTC) - ago
 
 
 def follow_until_end(shell: Shell, run_id: str, timeout: str | None = None) -> None:
@@ -93,11 +108,14 @@ def _printer(shell: Shell) -> "Callable[[LogLine], None]":
         wanted = re.compile(pattern) if pattern else None
     except re.error as error:
         raise InvalidInput(f"--grep: {error}", hint="It is a regular expression: write \\( for a bracket.") from None
+    begin = getattr(options, "begin", None)
     has_times = bool(getattr(options, "timestamps", False))
     is_live = bool(getattr(options, "follow", True))  # a log that is printed whole is written in large pieces
 
     def show(line: "LogLine") -> None:
         if wanted is not None and not wanted.search(line.text):
+            return
+        if begin is not None and line.at is not None and line.at < begin:
             return
         if out.is_json:
             at = line.at.isoformat().replace("+00:00", "Z") if line.at else None

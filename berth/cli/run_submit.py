@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from berth.cli.command import Command
+from berth.cli.exits import Exit
+from berth.cli.output import Output
 from berth.cli.run_result import RUN_FIELDS, add_waiting, after_submit
 from berth.cli.shell import Shell
 from berth.cli.spec_file import SpecFile
+from berth.cli.text import plain
 from berth.errors import BerthError, InvalidInput
 from berth.quantities import show_size
+
+PLAN_FIELDS = ("starts", "pool", "asked", "free", "place", "reason")
 
 
 def _spec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +60,12 @@ def _submit_arguments(parser: argparse.ArgumentParser) -> None:
         "-f", "--file", metavar="FILE", help="spec in TOML, JSON or YAML; flags win; - reads JSON from stdin"
     )
     code.add_argument("--idempotency-key", metavar="KEY", help="submitting twice with the same key submits once")
+    _plan_flag(parser)
     add_waiting(parser)
+
+
+def _plan_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what a submit would lead to, and submit nothing")
 
 
 def _submit(shell: Shell) -> int:
@@ -78,9 +88,14 @@ def _submit(shell: Shell) -> int:
         raise InvalidInput(f"there is no {requirements} in {options.dir}", hint="--requirements is relative to --dir.")
     if not any(spec.get(key) for key in ("python", "requirements", "image")):
         spec["python"] = submitting_python()
+    from berth.runs import default_name
+
+    spec.setdefault("name", default_name(spec))
     command = spec.get("command")
     entry = [str(part) for part in command] if isinstance(command, list) else ["script"]
     try:
+        if options.dry_run:
+            return print_plan(shell, shell.client.runs.plan(spec))
         run = _send(shell, spec, {"entry": " ".join(" ".join(entry).split())[:200]}, options)
     except BerthError as problem:
         if file is not None:
@@ -90,9 +105,6 @@ def _submit(shell: Shell) -> int:
 
 
 def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], options: argparse.Namespace) -> Any:
-    from berth.runs import default_name
-
-    spec.setdefault("name", default_name(spec))
     runs, key = shell.client.runs, options.idempotency_key
     if options.no_snapshot or "snapshot" in spec:
         return runs.create(spec, source, idempotency_key=key)
@@ -205,6 +217,7 @@ def _count(key: str, value: str) -> int:
 def _clone_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
     _spec_arguments(parser)
+    _plan_flag(parser)
     add_waiting(parser)
 
 
@@ -222,7 +235,37 @@ def _clone(shell: Shell) -> int:
         changes["python"] = None
     if shell.rest:
         changes["command"] = shell.rest  # takes the place of a script too
+    if options.dry_run:
+        replaced = {"script"} if "command" in changes else set()
+        merged = {**{key: value for key, value in parent.items() if key not in replaced}, **changes}
+        return print_plan(shell, shell.client.runs.plan({"name": run_id, **merged}))
     return after_submit(shell, shell.client.runs.clone(run_id, changes))
+
+
+def _plan(shell: Shell) -> int:
+    shell.options.dry_run = True
+    return _submit(shell)
+
+
+def print_plan(shell: Shell, plan: dict[str, Any]) -> int:
+    """What a submit would lead to: JSON, fields by tabs, or two lines for people."""
+    out, reason = shell.out, plan["reason"] or {}
+    if out.is_json:
+        wanted = out.fields or ()
+        Output(wanted if set(wanted) <= set(PLAN_FIELDS) else PLAN_FIELDS).object(plan)
+        return Exit.OK
+    text = plain(reason.get("text") or "")
+    if not out.is_terminal:
+        place = "" if plan["place"] is None else str(plan["place"])
+        out.line("\t".join((plan["starts"], plan["pool"], place, reason.get("code") or "", text)))
+        return Exit.OK
+    asked = plan["asked"]
+    gpus = f"{asked['gpus']} GPU, " if asked["gpus"] else ""
+    start = {"now": "at once", "later": "waits", "unknown": "when a cluster says what it has"}[plan["starts"]]
+    place = f", place {plan['place']} in line" if plan["place"] is not None else ""
+    pairs = [("Asks for", f"{gpus}{asked['cpu']} CPU, {asked['memory']}, pool {plan['pool']}")]
+    out.facts([*pairs, ("Start", start + place + (f": {text}" if text else ""))])
+    return Exit.OK
 
 
 SUBMIT = Command(
@@ -235,6 +278,18 @@ SUBMIT = Command(
     description="Packs the folder (without what .gitignore and .berthignore leave out), sends it unless the server "
     "has it,\nand queues the command that comes after --. Prints the run's id, state and page.",
     usage="berth run submit [options] -- COMMAND [ARGUMENT …]",
+    takes_rest=True,
+)
+PLAN = Command(
+    "run plan",
+    _plan,
+    "what a submit would lead to now",
+    "berth run plan --cpu 2 --memory 4Gi -- python train.py",
+    _submit_arguments,
+    PLAN_FIELDS,
+    description="Says whether it would start at once or wait, and for what. Sends no folder and submits nothing; "
+    "what\na submit refuses is refused. `berth run submit --dry-run` is the same.",
+    usage="berth run plan [options] -- COMMAND [ARGUMENT …]",
     takes_rest=True,
 )
 CLONE = Command(

@@ -36,6 +36,7 @@ def _ls_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--query", metavar="FILTER", help="such as 'status:running,queued owner:me created:<7d tag:x'"
     )
+    parser.add_argument("--view", metavar="NAME", help="a saved view of the page; -q narrows it, --sort orders anew")
     parser.add_argument("--sort", metavar="FIELD", help="such as -created (newest first, the default) or created")
     parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (50); 0 is all")
 
@@ -43,8 +44,12 @@ def _ls_arguments(parser: argparse.ArgumentParser) -> None:
 def _ls(shell: Shell) -> int:
     options = shell.options
     limit = options.limit if options.limit > 0 else None
-    found = shell.client.runs.list(q=options.query, sort=options.sort, limit=limit)
-    empty = "no runs match" if options.query else "no runs yet: `berth run submit -- python train.py`"
+    q, sort = options.query, options.sort
+    if options.view is not None:
+        stored, order = shell.client.runs.view(options.view)
+        q, sort = " ".join(part for part in (stored, q) if part), sort or order
+    found = shell.client.runs.list(q=q, sort=sort, limit=limit)
+    empty = "no runs match" if q else "no runs yet: `berth run submit -- python train.py`"
     shell.out.table((run.raw for run in found), _columns(), empty)
     return Exit.OK
 
@@ -293,6 +298,7 @@ def _for_each(shell: Shell, done: str, act: Any) -> int:
 
 COMMANDS = (
     run_submit.SUBMIT,
+    run_submit.PLAN,
     Command(
         "run ls",
         _ls,

@@ -12,6 +12,7 @@ from app.domain import capsule
 from app.models import AuditEntry, Environment, Run
 from app.services import runs
 from app.settings import get_settings
+from app.stores import objects
 from app.workloads.kinds.job import JobSpec
 from tests import factories
 from tests.api.conftest import World
@@ -195,6 +196,64 @@ def test_a_pool_that_shrank_and_a_run_older_than_capsules(made: World) -> None:
     found = read(made, run)
     assert not found["recorded"]
     assert found["manifest"]["spec"]["memory"] == "2Gi"
+
+
+def test_code_whose_file_is_gone(made: World) -> None:
+    data = packed(("train.py", b"print(2)"))
+    upload(made, data)
+    digest = hashlib.sha256(data).hexdigest()
+    run = submit(made, snapshot=digest)
+    with db.read_session() as session:
+        project = session.scalars(select(Run.project_id)).first()
+    assert project is not None
+    objects.of(project).delete([objects.snapshot_key(project, digest)])
+    before = count()
+    answer = exactly(made, run)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (409, "/spec/snapshot")
+    assert "its file is gone" in answer.text
+    assert count() == before
+    upload(made, data)
+    assert exactly(made, run).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"), [({}, "/spec/python"), ({"requirements": "requirements.txt"}, "/spec/requirements")]
+)
+def test_the_clusters_own_interpreter_became_another(made: World, asked: dict[str, Any], pointer: str) -> None:
+    data = packed(("requirements.txt", b""))
+    upload(made, data)
+    run = submit(made, snapshot=hashlib.sha256(data).hexdigest(), **asked)
+    describe(run, {}, interpreter="/env/bin/python" if asked else "/berth/bin/python")
+    told = "jsonb_build_object('python', '/berth/bin/python', 'python_version', cast(:version as text))"
+    facts = f"update cluster set facts = {told}"
+    with db.unit_of_work() as session:
+        session.execute(text(facts), {"version": "3.13.0"})
+    before = count()
+    answer = exactly(made, run)
+    assert (answer.status_code, answer.json()["code"]) == (409, "RUN_NOT_REPEATABLE")
+    (wrong,) = answer.json()["errors"]
+    assert wrong["pointer"] == pointer
+    assert "it ran with Python 3.11.2" in wrong["message"]
+    assert "Python 3.13.0 by now" in wrong["message"]
+    assert count() == before
+    with db.unit_of_work() as session:
+        session.execute(text(facts), {"version": "3.11.2"})
+    assert exactly(made, run).status_code == 202
+
+
+def test_an_interpreter_of_ones_own_became_another(made: World) -> None:
+    run = submit(made, python="/venv/bin/python")
+    describe(run, {"numpy": "1"})
+    assert exactly(made, run).status_code == 202, "nothing else was told of it since"
+    later = submit(made, python="/venv/bin/python")
+    describe(later, {"numpy": "2"})
+    assert exactly(made, run).status_code == 202, "packages are recorded, and told by the comparison"
+    describe(submit(made, python="/venv/bin/python"), {}, version="3.12.1")
+    answer = exactly(made, run)
+    assert answer.status_code == 409
+    assert "Python 3.12.1 by now" in answer.text
+    assert exactly(made, submit(made, python="/venv/bin/python")).status_code == 202, "it has not run yet"
+    assert exactly(made, run, "viewer").status_code == 403
 
 
 def test_a_version_that_does_not_take_it_any_more_refuses(made: World) -> None:

@@ -280,6 +280,19 @@ def test_a_change_is_shown_and_typed_text_stays(visitor: Any, site: Site) -> Non
     assert page.get_attribute("#live", "hx-get") is None, "polling ends with the run"
 
 
+def test_the_state_follows_on_the_other_tabs(visitor: Any, site: Site) -> None:
+    with db.unit_of_work() as session:
+        add_run(session, site.seed, "ends-elsewhere", state="running", name="ends-elsewhere")
+    page = open_page(visitor, site, run_url(site, "ends-elsewhere") + "/logs")
+    page.locator("#log-search input[name=q]").fill("half a word")
+    with db.unit_of_work() as session:
+        finish(session, site.seed.ids["ends-elsewhere"])
+    until(page, "document.querySelector('#status').textContent.trim() === 'Succeeded'", 6)
+    until(page, "document.title.startsWith('✓ Logs')")
+    assert page.evaluate("document.activeElement.name") == "q"
+    assert page.get_attribute("#status", "hx-get") is None, "polling ends with the run"
+
+
 def test_the_list_changes_in_place_and_new_rows_wait(visitor: Any, site: Site) -> None:
     with db.unit_of_work() as session:
         add_run(session, site.seed, "in-list", state="running", name="in-the-list")

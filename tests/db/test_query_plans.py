@@ -371,6 +371,8 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     # One's own runs in the 19 projects that the actor has left are passed over.
     (home.list_live, "of a member", lambda s, w: home.list_live(s, w.actor, PAGE), 20 * PAGE),
     (home.list_failed, "of a member", lambda s, w: home.list_failed(s, w.actor, _LONG_AGO, PAGE), 20 * PAGE),
+    (home.find_newest, "of a member", lambda s, w: home.find_newest(s, w.actor), 20),
+    (home.has_runs, "of a member", lambda s, w: home.has_runs(s, w.actor), 20),
     (home.list_waiting, "of a member", lambda s, w: home.list_waiting(s, w.actor, _LONG_AGO, PAGE), PAGE),
     (users.list_users, "first", lambda s, w: users.list_users(s, None, PAGE), PAGE),
     (users.list_users, "later", lambda s, w: users.list_users(s, "somebody-5", PAGE), PAGE),

@@ -20,6 +20,7 @@ import pytest
 import berth
 from app.trial.demo_server import DemoServer
 from app.trial.embedded import find
+from app.workloads.sample import make_sample
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 LANGUAGES = ("python", "console", "sh")
@@ -97,6 +98,18 @@ def test_a_guide_does_what_it_says(
         for made in names.values():
             if isinstance(made, berth.Client):
                 made.close()
+
+
+def test_the_sample_runs_on_a_machine_with_nothing_installed(server: DemoServer) -> None:
+    spec = make_sample().model_dump(mode="json", exclude_defaults=True)
+    spec["script"] = spec["script"].replace("0.5 -", "0.0 -")  # as fast as it can
+    with server.client() as client:
+        run = client.runs.create(spec, project=PROJECT).wait(timeout="2m", raise_on_failure=True)
+        loss = client.runs.metrics(run.id)["loss"]
+        assert list(loss.steps) == list(range(1, 41))
+        assert loss.last[-1] < loss.last[0] / 2, "it learns"
+        assert run.progress == {"done": 40, "total": 40}
+        assert [output.path for output in run.outputs()] == ["model.json"]
 
 
 def execute(block: Block, names: dict[str, object]) -> None:

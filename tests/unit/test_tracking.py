@@ -112,6 +112,17 @@ def test_points_and_progress_arrive(server: Server, quick: None) -> None:
     assert run.attempt == 2
 
 
+def test_the_first_points_are_sent_at_once(server: Server, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 3600)
+    run = Run(environment(server))
+    run.log({"loss": 1.0})
+    until = time.monotonic() + 30
+    while not server.points and time.monotonic() < until:
+        time.sleep(0.01)
+    assert list(server.points.values()) == [1.0]
+    assert run.flush(5)
+
+
 def test_steps_count_by_themselves_and_a_step_may_come_twice(server: Server, quick: None) -> None:
     run = Run(environment(server))
     for _ in range(3):

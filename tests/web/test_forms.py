@@ -69,6 +69,7 @@ def test_too_many_tries_are_told_on_the_form(console: Console) -> None:
         ("/invitation", {"k": "x"}),
         (VISION + "/{run}/stop", {}),
         (VISION + "/{run}/rerun", {}),
+        (VISION + "/sample", {}),
         (VISION + "/bulk", {"action": "stop", "runs": "{run}", "confirmed": "1"}),
         ("/projects/vision/views", {"name": "x"}),
     ],
@@ -83,7 +84,17 @@ def test_forms_of_other_sites_are_refused(console: Console, path: str, data: dic
 
 
 @pytest.mark.parametrize(
-    "path", ["/logout", "/preferences", "/terminal", "/projects/vision/views", VISION + "/bulk", "stop", "rerun"]
+    "path",
+    [
+        "/logout",
+        "/preferences",
+        "/terminal",
+        "/projects/vision/views",
+        VISION + "/bulk",
+        VISION + "/sample",
+        "stop",
+        "rerun",
+    ],
 )
 def test_forms_need_the_pages_own_token(console: Console, path: str) -> None:
     if not path.startswith("/"):

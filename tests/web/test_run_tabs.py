@@ -1,13 +1,14 @@
 """The pages of a run's log, metrics and events, without a browser: states, filters, pages after pages, files."""
 
 import csv
+import html
 import re
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from app import db
-from app.models import RunEvent
+from app.models import Run, RunEvent
 from app.web.metrics_view import PINS_COOKIE
 from tests.browser.seed import NASTY, finish
 from tests.browser.seed_many import EVENTS, METRICS
@@ -40,6 +41,39 @@ def test_an_address_of_the_overview_with_a_line_is_of_the_log(console: Console) 
     assert f'action="{url}/logs#log"' in overview
     assert 'data-whole="false"' in overview
     assert 'id="log-map"' not in overview
+
+
+TABS = ["logs", "metrics", "system", "outputs", "spec", "events"]
+
+
+def test_the_label_of_the_state_follows_on_every_tab(console: Console) -> None:
+    url, over = run_url(console, "running"), run_url(console, "succeeded")
+    for tab in TABS:
+        page = console.get(f"{url}/{tab}", "bob").text
+        poll = html.unescape(re.findall(r'id="status" hx-get="([^"]+)"', page)[0])
+        assert console.get(poll, "bob").status_code == 204
+        assert "hx-get" not in re.findall(r'<span id="status"[^>]*>', console.get(f"{over}/{tab}", "bob").text)[0]
+        with db.unit_of_work() as session:
+            stop = update(Run).where(Run.public_id == console.seed.runs["running"])
+            session.execute(stop.values(desired="stopped"))
+        changed = console.get(poll, "bob").text
+        assert "Stopping" in changed
+        assert html.unescape(re.findall("<title>(.*)</title>", page)[0]) in html.unescape(changed)
+        assert len(changed) < 2048
+        poll = html.unescape(re.findall(r'hx-get="([^"]+)"', changed)[0])
+        assert console.get(poll, "bob").status_code == 204
+        with db.unit_of_work() as session:
+            session.execute(stop.values(desired="running"))
+    with db.unit_of_work() as session:
+        finish(session, console.seed.ids["running"])
+    ended = console.get(poll, "bob", accept_language="zh").text
+    assert "<title>✓ " in ended
+    assert "hx-get" not in ended
+    assert console.get(poll, "nobody").status_code == 404
+    assert console.get(poll).status_code in (303, 401)
+    odd = console.get(f"{url}/state?tab=%3Cb%3E&seen=%22", "bob")
+    assert odd.status_code == 200
+    assert "<b>" not in odd.text
 
 
 def test_a_log_says_why_it_is_empty(console: Console) -> None:

@@ -8,15 +8,17 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from app.domain.access import Action, Verdict, can
 from app.i18n import translate
 from app.repositories import home, projects
 from app.services import links, sessions
 from app.services.links import LinkNotValid
-from app.web import home_view, tabs
+from app.web import home_view, start_view, tabs
 from app.web.deps import Visitor, colour_of, see_other, visit
 from app.web.forms import ROLES
 from app.web.home_view import HomeRun, counted
 from app.web.pages.login import address_of, agent_of, signed_in
+from app.web.start_view import Start
 from app.web.templating import Crumb, Shell, render
 
 router = APIRouter(include_in_schema=False)
@@ -64,7 +66,7 @@ class HomePage:
     waiting: list[HomeRun] = field(default_factory=list)
     projects: list[ProjectRow] = field(default_factory=list)
     has_more_live: bool = False
-    command_line: str = ""
+    start: Start | None = None
 
 
 @router.get("/")
@@ -131,13 +133,25 @@ def _home(visitor: Visitor) -> tuple[Shell, HomePage]:
         page.projects.append(_row(visitor, name, "", role.name.lower(), counts[name]))
         if role.name != "VIEWER":
             writable = writable or name
-    if writable:
-        page.command_line = f"berth run submit --project {writable} --cpu 1 --memory 1Gi -- python train.py"
+    if writable and not live:
+        page.start = _start(visitor, writable)
     shell.title = translate(say, "Home")
     shell.crumbs = [Crumb(shell.title)]
-    shell.current, shell.keys = "home", ("everywhere", "lists")
+    shell.current, shell.keys = "home", ("everywhere", "lists", "new") if page.start else ("everywhere", "lists")
     shell.mark = "●" if live else "○"
     return shell, page
+
+
+def _start(visitor: Visitor, project: str) -> Start:
+    """What stands where the live runs would; `project` is the first in which the visitor may submit."""
+    session, actor, say = visitor.session, visitor.actor, visitor.language
+    newest = home.find_newest(session, actor)
+    if newest is None and not home.has_runs(session, actor):
+        return start_view.build_first(say, project)
+    if newest is not None and start_view.is_over(newest):
+        may_invite = can(actor, Action.MEMBER_WRITE, newest.project_id) == Verdict.ALLOWED
+        return start_view.build_after(say, newest.project, may_invite=may_invite)
+    return start_view.build_quiet(say, project)
 
 
 def _row(visitor: Visitor, name: str, title: str, role: str, counts: home.ProjectCounts | None = None) -> ProjectRow:

@@ -52,13 +52,15 @@ memory: 256Mi
 
 @router.get("/projects/{project}/runs/new")
 def page(request: Request, project: str) -> Response:
-    """An example to change, or with `from` the spec of a run."""
+    """An example to change, or with `from` the spec of a run. With `focus=yaml` one begins in the YAML."""
     with visit(request) as visitor:
         found = _writable(visitor, project)
         origin = _origin(visitor, found, request.query_params.get("from", ""))
         text = run_text.write(_spec_of(origin)) if origin else translate(visitor.language, STARTER)
         made, _ = _build(visitor, found, origin, {"text": text, "was": text})
         shell = _shell(visitor, found, origin)
+    if not made.focus and request.query_params.get("focus") == "yaml":
+        made.focus = "text"
     if not made.focus:
         made.focus = "p-0-value" if origin and made.shown.rows["p"] else "f-name"
     return render("runs/new.html", shell, made)

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
 from app.domain.reasons import REASONS
 from app.errors import PROBLEMS, NotFound
@@ -73,12 +73,18 @@ def list_page(request: Request) -> Response:
 
 @router.get("/problems/{code}")
 def page(request: Request, code: str) -> Response:
-    """What a code means and what to do. Raises NotFound for one that Berth does not have."""
+    """What a code means and what to do; as JSON for programs that ask for it, such as `berth help CODE`.
+
+    Raises NotFound for one that Berth does not have.
+    """
     code = code.upper().replace("-", "_")
     shell = _shell(request)
     found = _reason(code, shell.language) or _error(code, shell.language)
     if found is None:
         raise NotFound
+    if request.headers.get("accept", "").startswith("application/json"):
+        told = {"code": code, "title": found.title, "text": found.what, "hint": found.fix}
+        return JSONResponse(told, headers={"vary": "accept, accept-language", "cache-control": "private"})
     shell.title = found.title
     shell.crumbs = [Crumb(translate(shell.language, "Reasons and errors"), "/problems"), Crumb(code, is_code=True)]
     return render("problems/detail.html", shell, found)

@@ -14,7 +14,7 @@ from app.errors import N_
 from app.repositories import metrics, notifications, outputs, pools
 from app.repositories import runs as repository
 from app.services import logs, runs
-from app.web import chart_view, formats, log_view, metrics_view, run_frame, run_tables, run_view
+from app.web import chart_view, formats, log_view, metrics_view, run_frame, run_tables, run_view, start_view
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.log_view import Asked
 from app.web.run_phases import View
@@ -110,6 +110,7 @@ class _Loaded:
     view: View
     shell: Shell
     may_write: bool
+    may_invite: bool
 
     def is_seen(self, seen: str) -> bool:
         return str(self.row.version) == seen and self.row.state not in TERMINAL
@@ -121,14 +122,18 @@ def _load(visitor: Visitor, project: str, run: str) -> _Loaded:
     view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
     shell = run_frame.run_shell(visitor, row, "overview")
     shell.keys = ("everywhere", "run", "charts", "log")
-    return _Loaded(row, view, shell, may_write)
+    may_invite = can(visitor.actor, Action.MEMBER_WRITE, row.project_id) == Verdict.ALLOWED
+    return _Loaded(row, view, shell, may_write, may_invite)
 
 
 def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
     row = loaded.row
     is_failed = row.state == RunState.FAILED
     error_line = logs.find_first_error(row.id, row.attempt) if is_failed else None
-    return run_view.build(loaded.view, row, may_write=loaded.may_write, facts=facts, error_line=error_line)
+    made = run_view.build(loaded.view, row, may_write=loaded.may_write, facts=facts, error_line=error_line)
+    if loaded.may_write and start_view.is_over(row):
+        made.next_steps = start_view.next_steps(loaded.view.language, row.project, may_invite=loaded.may_invite)
+    return made
 
 
 def _load_more(visitor: Visitor, row: Any) -> tuple[list[Any], list[Any]]:

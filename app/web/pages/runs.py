@@ -22,7 +22,7 @@ from app.repositories import runs as repository
 from app.repositories import views as saved
 from app.repositories.runs import Position
 from app.services.views import SORTS
-from app.web import formats, reasons, statuses
+from app.web import formats, reasons, start_view, statuses
 from app.web.deps import Visitor, see_other, visit
 from app.web.pages import bulk_runs, views
 from app.web.templating import Crumb, macro, render
@@ -94,6 +94,7 @@ class RunsPage:
     is_archive: bool = False
     views_url: str = ""
     new_url: str = ""
+    start: start_view.Start | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def list_page(
         page.filter_error = translate(visitor.language, problem.message, **problem.slots)
         page.filter_fix = problem.fix or ""
     page.is_empty = not rows and not q and not after
+    if page.is_empty and page.may_write:
+        page.start = start_view.build_first(visitor.language, found.name)
     if len(rows) > PAGE:
         page.more_url = _url(page.url, q=q, sort=_unless_default(sort), after=_after(rows[PAGE - 1], sort))
     page.poll_url = _poll_url(page, rows[:PAGE], after or sort != "-created")
@@ -204,7 +207,7 @@ def _page(visitor: Visitor, project: str, q: str, sort: str) -> RunsPage:
     page.name_order = {"name": "ascending", "-name": "descending"}.get(sort, "")
     page.name_url = _url(url, q=q, sort="-name" if sort == "name" else "name")
     page.new_url = f"{url}/new"
-    page.command_line = f"berth run submit --project {project} --cpu 1 --memory 1Gi -- python train.py"
+    page.command_line = start_view.command_line(project)
     return page
 
 
