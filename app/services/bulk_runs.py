@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from app.db import driver
-from app.domain import bulk
+from app.domain import bulk, capsule
 from app.domain.access import Action, Actor
 from app.domain.bulk import MOST_RUNS, Change, Skip, Target, Verb
 from app.domain.filters import Term
@@ -27,8 +28,10 @@ from app.domain.quota import Resources
 from app.errors import N_, Invalid
 from app.queue import mark_all_due, wake_admission
 from app.repositories import runs as repository
+from app.services import runs
 from app.services.identity import require
 from app.settings import get_settings
+from app.workloads.registry import read_spec
 
 
 class TooManyRuns(Invalid):
@@ -249,17 +252,21 @@ with wanted as (
 """
 _RERUN = f"""
 with given as (
-  select * from unnest(%(ids)s::uuid[], %(new_ids)s::uuid[], %(new_names)s::text[]) as g(old, id, public_id)
+  select * from unnest(%(ids)s::uuid[], %(new_ids)s::uuid[], %(new_names)s::text[], %(manifests)s::text[],
+    %(digests)s::text[]) as g(old, id, public_id, manifest, digest)
 ), made as (
-  insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id, pool,
-                   priority, cpu_millis, memory_bytes, gpus, replicas, reason_code, reason)
+  insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id,
+                   definition_id, definition_version, pool, priority, cpu_millis, memory_bytes, gpus, replicas,
+                   reason_code, reason)
   select g.id, g.public_id, r.project_id, %(actor_id)s, r.name, r.kind,
          (r.spec - 'tags' - 'experiment') || jsonb_strip_nulls(
            jsonb_build_object('tags', r.tags, 'experiment', r.experiment)),
-         r.source, r.tags, r.experiment, r.id, r.pool, r.priority, r.cpu_millis, r.memory_bytes, r.gpus, r.replicas,
-         'JUST_SUBMITTED', '{{}}'
+         r.source, r.tags, r.experiment, r.id, r.definition_id, r.definition_version, r.pool, r.priority, r.cpu_millis,
+         r.memory_bytes, r.gpus, r.replicas, 'JUST_SUBMITTED', '{{}}'
   from given g join run r on r.id = g.old
   returning *
+), kept as (
+  insert into capsule (run_id, manifest, digest) select id, manifest, digest from given where manifest is not null
 ), told as (
   insert into run_event (run_id, code, attempt, new_state, actor_id, data)
   select id, 'submitted', 1, 'queued', created_by, jsonb_build_object('by', %(actor_name)s::text) from made
@@ -306,10 +313,36 @@ def _rerun(
 ) -> dict[uuid.UUID, str]:
     del change
     names = [new_run_id() for _ in rows]
-    more = {"new_ids": [uuid7() for _ in rows], "new_names": names}
+    manifests = _manifests(session, [row.id for row in rows])
+    more = {"new_ids": [uuid7() for _ in rows], "new_names": names, "manifests": manifests}
+    more["digests"] = [text and capsule.digest_of(text) for text in manifests]
     driver(session).execute(_RERUN, _values(actor, project_id, rows) | more)
     wake_admission(session)
     return {row.id: name for row, name in zip(rows, names, strict=True)}
+
+
+_PLANS = """
+  select r.spec || jsonb_strip_nulls(jsonb_build_object('kind', r.kind, 'tags', r.tags, 'experiment', r.experiment)),
+    d.id, r.definition_version, d.name
+  from unnest(%(ids)s::uuid[]) with ordinality as g(id, place) join run r using (id)
+    left join definition d on d.id = r.definition_id order by g.place
+"""
+
+
+def _manifests(session: Session, ids: Sequence[uuid.UUID]) -> list[str | None]:
+    """The plan of each of these runs when it is submitted again today, as canonical JSON.
+
+    None for an old spec that is not valid any more: nobody knows what it would be.
+    """
+    made: list[str | None] = []
+    for stored, definition, version, name in driver(session).execute(_PLANS, {"ids": list(ids)}).fetchall():
+        try:
+            spec = read_spec(stored)
+        except (ValidationError, KeyError):
+            made.append(None)
+            continue
+        made.append(runs.manifest_of(spec, runs.MadeOf(definition, version, name) if definition else None))
+    return made
 
 
 _CHANGES = {
