@@ -6,6 +6,7 @@ restricted to the forms that mean something for that resource.
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 from app.errors import N_, BadValue
@@ -13,6 +14,14 @@ from app.errors import N_, BadValue
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 _DECIMAL = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# As people write them; what has no unit is seconds.
+_UNITS = {
+    "|s|secs?|seconds?": 1,
+    "m|mins?|minutes?": 60,
+    "h|hrs?|hours?": 3600,
+    "d|days?": 86400,
+}
+_LEAST_MEBIBYTES = 64  # a bare number below is taken for GiB, others for MiB
 _NUMBER = r"([0-9]{1,16}(?:\.[0-9]{1,9})?)"
 
 MAX_CPU_MILLIS = 100_000 * 1000
@@ -29,7 +38,7 @@ def parse_cpu(text: str) -> int:
     text = text.strip()
     match = re.fullmatch(_NUMBER + r"(m?)", text)
     if not match:
-        raise QuantityError(N_("{value} is not a number of CPU cores"), _first_number(text), value=_shown(text))
+        raise QuantityError(N_("{value} is not a number of CPU cores"), _likely_cpu(text), value=_shown(text))
     millis = Decimal(match[1]) * (1 if match[2] else 1000)
     if millis != millis.to_integral_value():
         raise QuantityError(
@@ -51,7 +60,7 @@ def parse_memory(text: str) -> int:
     text = text.strip()
     match = re.fullmatch(_NUMBER + r"([A-Za-z]*)", text)
     if not match:
-        raise QuantityError(N_("{value} is not an amount of memory"), "1Gi", value=_shown(text))
+        raise QuantityError(N_("{value} is not an amount of memory"), _likely_memory(text), value=_shown(text))
     number, unit = Decimal(match[1]), match[2]
     if unit in _DECIMAL:
         raise QuantityError(
@@ -68,7 +77,8 @@ def parse_memory(text: str) -> int:
         )
     size = number * _BINARY.get(unit, 1)
     if size < 2**20:
-        raise QuantityError(N_("{value} is less than 1Mi"), f"{match[1]}Gi" if not unit else "1Mi", value=_shown(text))
+        likely = "1Mi" if unit or not number else f"{match[1]}{'Gi' if number < _LEAST_MEBIBYTES else 'Mi'}"
+        raise QuantityError(N_("{value} is less than 1Mi"), likely, value=_shown(text))
     if size > MAX_BYTES:
         raise QuantityError(N_("{value} is more than 1Pi"), value=_shown(text))
     return int(size)
@@ -79,7 +89,9 @@ def parse_duration(text: str) -> int:
     text = text.strip()
     if not re.fullmatch(r"(?:[0-9]{1,9}[smhd])+", text):
         raise QuantityError(
-            N_("{value} is not a duration; write it as 90s, 5m, 8h or 1h30m"), _as_seconds(text), value=_shown(text)
+            N_("{value} is not a duration; write it as 90s, 5m, 8h or 1h30m"),
+            _likely_duration(text),
+            value=_shown(text),
         )
     seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([smhd])", text))
     if seconds > MAX_SECONDS:
@@ -110,13 +122,48 @@ def format_duration(seconds: int) -> str:
     return "".join(parts) or "0s"
 
 
-def _first_number(text: str) -> str | None:
-    match = re.match(_NUMBER, text)
-    return match[1] if match else None
+def _likely_cpu(text: str) -> str | None:
+    """What "2 cores", "500 m" or "1,5" stands for."""
+    found = re.fullmatch(r"([0-9]{0,9}(?:[.,][0-9]{1,3})?) *([A-Za-z]*)", text)
+    if not found or not found[1]:
+        return None
+    number = found[1].replace(",", ".")
+    likely = f"{0 if number.startswith('.') else ''}{number}{'m' if found[2].lower().startswith('m') else ''}"
+    return likely if _is_read(parse_cpu, likely) else None
 
 
-def _as_seconds(text: str) -> str | None:
-    return f"{text}s" if text.isdecimal() and len(text) < 9 else None
+def _likely_memory(text: str) -> str:
+    """What "2 Gi", "512 MB" or "1,5Gi" stands for; of what says nothing, the usual."""
+    found = re.fullmatch(_NUMBER.replace(r"\.", "[.,]") + r" *([A-Za-z]+)", text)
+    if not found:
+        return "1Gi"
+    nearest = f"{found[1].replace(',', '.')}{found[2][:1].upper()}i"
+    return nearest if _is_read(parse_memory, nearest) else "1Gi"
+
+
+def _likely_duration(text: str) -> str | None:
+    """What "90", "5 minutes", "10 m" or "1.5h" stands for."""
+    parts = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) *([A-Za-z]*)[ ,]*", text)
+    written = "".join(f"{number}{unit}" for number, unit in parts)
+    if not parts or written != re.sub("[ ,]+", "", text):
+        return None
+    total = Decimal(0)
+    for number, unit in parts:
+        factor = next((factor for name, factor in _UNITS.items() if re.fullmatch(name, unit.lower())), None)
+        if factor is None:
+            return None
+        total += Decimal(number) * factor
+    if not 1 <= total <= MAX_SECONDS:
+        return None
+    return f"{text}s" if text.isdecimal() else format_duration(int(total))
+
+
+def _is_read(parse: Callable[[str], int], text: str) -> bool:
+    try:
+        parse(text)
+    except QuantityError:
+        return False
+    return True
 
 
 def _shown(text: str) -> str:

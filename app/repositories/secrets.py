@@ -30,6 +30,11 @@ def list_secrets(session: Session, project_id: uuid.UUID, after: str | None, lim
     return _with_runs(session, [dict(row._mapping) for row in session.execute(query)])
 
 
+def list_names(session: Session, project_id: uuid.UUID) -> list[str]:
+    """The names of all of a project's secrets, of which there are a few hundred at most, in their order."""
+    return list(session.scalars(select(Secret.name).where(Secret.project_id == project_id).order_by(Secret.name)))
+
+
 def get_secret(session: Session, project_id: uuid.UUID, name: str) -> dict[str, Any]:
     """One secret of the project, as `list_secrets` gives it. Raises NotFound."""
     row = session.execute(select(*_COLUMNS).where(Secret.project_id == project_id, Secret.name == name)).first()

@@ -16,7 +16,7 @@ from app.models import Definition, DefinitionVersion
 from app.repositories import definitions as repository
 from app.repositories.definitions import DefinitionRow, VersionRow
 from app.repositories.runs import RunRow
-from app.services import audit, idempotency, runs
+from app.services import audit, idempotency, runs, secrets
 from app.services.identity import require
 from app.workloads import definitions, parameters, placeholders, yaml_edit
 from app.workloads.findings import field_errors
@@ -156,6 +156,12 @@ def run_definition(
     values, errors = parameters.check_values(definition.parameters, given)
     if changes and "parameters" in changes:
         errors.append(FieldError("/changes/parameters", N_("are given as `parameters`, beside `changes`")))
+    asked = {
+        f"/parameters/{one.name}": values[one.name]
+        for one in definition.parameters.values()
+        if one.type == parameters.SECRET and one.name in values
+    }
+    errors += secrets.check_named(session, project_id, asked)
     if errors:
         raise Invalid(errors)
     try:

@@ -5,7 +5,7 @@ A value leaves this module in one way only: `resolve`, for the start of a run th
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from app.domain.access import Action, Actor
 from app.domain.names import SECRET_NAME
 from app.errors import N_, Conflict, FieldError, Invalid, NotFound
 from app.models import Secret, SecretUse
+from app.repositories.secrets import list_names
 from app.services import audit
 from app.services.identity import require
 from app.services.sealing import CannotOpen, KeyRing, Sealed
@@ -116,7 +117,7 @@ def check_secrets(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
     """Raises UnknownSecret, with the nearest name as the fix, where the spec asks for what is not there."""
     if not spec.secrets:
         return
-    known = list(session.scalars(select(Secret.name).where(Secret.project_id == project_id)))
+    known = list_names(session, project_id)
     wrong = [(index, use.name) for index, use in enumerate(spec.secrets) if use.name not in known]
     if wrong:
         errors = [
@@ -124,6 +125,15 @@ def check_secrets(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
             for index, name in wrong
         ]
         raise UnknownSecret(errors, name=wrong[0][1])
+
+
+def check_named(session: Session, project_id: uuid.UUID, named: Mapping[str, str]) -> list[FieldError]:
+    """What is wrong with names of secrets, each given with the pointer to where it stands: those that are not there."""
+    if not named:
+        return []
+    known = list_names(session, project_id)
+    message = N_("is no secret of this project")
+    return [FieldError(at, message, _nearest(name, known)) for at, name in named.items() if name not in known]
 
 
 def resolve(session: Session, run_id: uuid.UUID, project_id: uuid.UUID, refs: Sequence[SecretRef]) -> SecretValues:

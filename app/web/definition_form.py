@@ -47,12 +47,16 @@ def build_fields(
     language: str,
     typed: Mapping[str, str] | None = None,
     errors: Sequence[FieldError] = (),
+    secrets: Sequence[str] = (),
 ) -> list[Field]:
-    """A field for each parameter, with what was typed before (else the default) and what is wrong with it."""
+    """A field for each parameter, with what was typed before (else the default) and what is wrong with it.
+
+    `secrets` are the names that a parameter which takes a secret offers.
+    """
     wrong = {error.pointer.split("/")[2]: error for error in reversed(errors) if error.pointer.count("/") >= 2}
     made = []
     for name, one in declared.items():
-        shown = _field(one, language, typed)
+        shown = _field(one, language, typed, secrets)
         if (error := wrong.get(name)) is not None:
             shown.error = translate(language, error.message, **error.slots)
             shown.fix = error.fix or ""
@@ -60,7 +64,7 @@ def build_fields(
     return made
 
 
-def _field(one: Parameter, language: str, typed: Mapping[str, str] | None) -> Field:
+def _field(one: Parameter, language: str, typed: Mapping[str, str] | None, secrets: Sequence[str]) -> Field:
     key = f"{PREFIX}{one.name}"
     default = parameters.typed(one.default) if one.has_default else ""
     value = default if typed is None else typed.get(key, "")
@@ -76,6 +80,13 @@ def _field(one: Parameter, language: str, typed: Mapping[str, str] | None) -> Fi
     )
     if one.type == "boolean" and one.has_default:
         made.kind, made.is_on = "check", value == "true"
+    elif one.type == parameters.SECRET:
+        names = [name for name in secrets if not one.enum or name in one.enum]
+        made.kind = "select"
+        made.value = value if value in names else ""  # else the browser would take the first one
+        made.options = [Option(name, name, name == value) for name in names]
+        if not names:
+            made.limits = translate(language, N_("The project has no such secret yet."))
     elif one.enum or one.type == "boolean":
         made.kind = "select"
         words = {"true": translate(language, "Yes"), "false": translate(language, "No")}
@@ -123,6 +134,7 @@ _TYPES = {
     "number": N_("A number."),
     "boolean": "",
     "array": N_("One value on each line."),
+    parameters.SECRET: N_("A secret of this project."),
 }
 _LIMITS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("minimum", "maximum"), N_("From {minimum} to {maximum}.")),

@@ -113,6 +113,10 @@ AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,1023}
 Image = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$")]
 
 
+def _each_once(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
 class SecretUse(BaseModel):
     """A secret of the project, by name, and where the program finds it: an environment variable or a file.
 
@@ -144,7 +148,9 @@ class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: Annotated[Line, Field(description="What people see in lists; it need not be unique.")]
-    tags: Annotated[list[Tag], Field(max_length=50, description="Words to find it by.")] = []
+    tags: Annotated[
+        list[Tag], Field(max_length=50, description="Words to find it by."), AfterValidator(_each_once)
+    ] = []
     experiment: Annotated[Experiment | None, Field(description="The experiment that it is part of.")] = None
     image: Annotated[Image | None, Field(description="The container image, used on clusters.")] = None
     env: Annotated[Env, Field(description="Environment variables.")] = {}

@@ -1,8 +1,8 @@
 """Typed parameters of a definition: a part of JSON Schema (2020-12), and values checked against it.
 
-A parameter is a scalar or a list of scalars. It has to be given with every run unless it has a default;
-`required: true` asks for it in spite of one. Types are a closed list, so that others (such as a reference to a
-secret) can be added without a change of meaning.
+A parameter is a scalar, a list of scalars, or the name of a secret of the project. It has to be given with every run
+unless it has a default; `required: true` asks for it in spite of one. Types are a closed list, so that others can be
+added without a change of meaning.
 """
 
 import difflib
@@ -16,11 +16,13 @@ from pydantic import ValidationError
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 from pydantic_core import ValidationError as CoreError
 
+from app.domain.names import SECRET_NAME
 from app.errors import N_, BadValue, FieldError
 from app.workloads.findings import escaped
 
 SCALARS = ("string", "integer", "number", "boolean")
-TYPES = (*SCALARS, "array")
+SECRET = "secret"
+TYPES = (*SCALARS, "array", SECRET)
 MOST = 100
 MAX_LENGTH = 4096
 MAX_ITEMS = 500
@@ -39,6 +41,7 @@ _KEYWORDS = {
     "number": _NUMERIC,
     "boolean": (),
     "array": _LISTED,
+    SECRET: (),
 }
 _ALL = {*_COMMON, *_NUMERIC, *_TEXTUAL, *_LISTED}
 
@@ -66,6 +69,8 @@ class Parameter:
     def schema(self) -> dict[str, Any]:
         """As JSON Schema."""
         made: dict[str, Any] = {"type": self.type}
+        if self.type == SECRET:
+            made = {"type": "string", "format": SECRET}
         for key in ("title", "description"):
             if getattr(self, key):
                 made[key] = getattr(self, key)
@@ -194,11 +199,18 @@ def _boolean(value: Any) -> bool:
     return value
 
 
+def _secret(value: Any) -> str:
+    if not isinstance(value, str) or not SECRET_NAME.fullmatch(value):
+        raise BadValue(N_("must be the name of a secret"))
+    return value
+
+
 _TYPE_CHECKS: dict[str, Callable[[Any], Any]] = {
     "string": _string,
     "integer": _integer,
     "number": _number,
     "boolean": _boolean,
+    SECRET: _secret,
 }
 
 
@@ -413,7 +425,7 @@ def from_text(parameter: Parameter, text: str) -> Any:
         return {"true": True, "false": False}.get(text.strip().lower(), text)
     if parameter.type in ("integer", "number"):
         return _typed_number(text.strip())
-    return text.replace("\r\n", "\n")
+    return text.strip() if parameter.type == SECRET else text.replace("\r\n", "\n")
 
 
 def _typed_number(text: str) -> Any:

@@ -70,7 +70,7 @@ def _show(shell: Shell) -> int:
 
 
 def _described(declared: Mapping[str, Any], is_required: bool) -> str:
-    parts = [declared.get("title", ""), str(declared.get("type", ""))]
+    parts = [declared.get("title", ""), str(declared.get("format") or declared.get("type", ""))]
     if declared.get("enum"):
         parts.append("one of " + ", ".join(map(str, declared["enum"])))
     parts += [f"{key} {declared[key]}" for key in declared if key.startswith(("min", "max", "exclusive"))]

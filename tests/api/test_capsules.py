@@ -159,6 +159,23 @@ def test_the_hash_is_that_of_the_plan_alone(made: World) -> None:
     assert one["sha256"] != read(made, submit(made, name="a", cpu="2"))["sha256"]
 
 
+def test_many_run_again_have_their_plan_and_their_definition_too(made: World) -> None:
+    started = made.as_("editor").post(f"{JOBS}/digits:run", json={"parameters": {"note": "n"}})
+    assert started.status_code == 202, started.text
+    old = [str(started.json()["id"]), submit(made, secrets=[{"name": "HF_TOKEN", "env": "HF_TOKEN"}])]
+    with db.unit_of_work() as session:
+        session.execute(text("update run set state = 'failed', desired = 'stopped'"))
+    answer = made.as_("editor").post(f"{RUNS}:rerun-failed", json={"ids": old})
+    again = {item["id"]: item["new_id"] for item in answer.json()["items"]}
+    for one in old:
+        before, after = read(made, one), read(made, again[one])
+        assert after["recorded"] is True
+        assert after["sha256"] == before["sha256"]
+        assert exactly(made, again[one]).status_code == 202
+        definitions = [made.as_("viewer").get(f"/runs/{run}").json()["definition"] for run in (one, again[one])]
+        assert definitions[0] == definitions[1]
+
+
 def test_what_cannot_be_equal_is_refused_with_every_reason(made: World) -> None:
     data = packed(("train.py", b"print(1)"), ("requirements.txt", b"numpy\n"))
     upload(made, data)

@@ -55,6 +55,40 @@ def test_what_is_sent_as_yaml_comes_back_byte_for_byte(made: World) -> None:
     assert (read["version"], read["archived"], read["last_run"]) == (1, False, None)
 
 
+SECRET_JOB = """\
+name: fetch
+parameters:
+  token: {type: secret, default: HF_TOKEN}
+spec:
+  command: [python3, fetch.py]
+  secrets:
+    - {name: "${{ params.token }}", env: TOKEN}
+"""
+
+
+def test_a_parameter_may_be_the_name_of_a_secret(made: World) -> None:
+    editor = made.as_("editor")
+    assert editor.post(JOBS, content=SECRET_JOB, headers=YAML).status_code == 201
+    properties = editor.get(f"{JOBS}/fetch").json()["parameters"]["properties"]
+    assert properties == {"token": {"type": "string", "format": "secret", "default": "HF_TOKEN"}}
+    missing = editor.post(f"{JOBS}/fetch:run", json={"parameters": {}}).json()
+    assert [one["pointer"] for one in missing["errors"]] == ["/parameters/token"]
+    editor.put("/projects/ours/secrets/HF_TOKEN", json={"value": "canary-secret-parameter"})
+    made.as_("stranger").put("/projects/theirs/secrets/THEIRS", json={"value": "another-tenants"})
+    for wrong, fix in (("HF_TOKN", "HF_TOKEN"), ("THEIRS", None), ("no name", None), (7, None)):
+        answer = editor.post(f"{JOBS}/fetch:run", json={"parameters": {"token": wrong}})
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert (error["pointer"], error.get("fix")) == ("/parameters/token", fix)
+    run = editor.post(f"{JOBS}/fetch:run", json={"parameters": {}}).json()
+    spec = editor.get(f"/runs/{run['id']}").json()["spec"]
+    assert spec["secrets"] == [{"name": "HF_TOKEN", "env": "TOKEN"}]
+    assert "canary-secret-parameter" not in str(spec)
+    wrong = SECRET_JOB.replace("default: HF_TOKEN", "default: no name").replace("fetch", "other", 1)
+    (error,) = editor.post(JOBS, content=wrong, headers=YAML).json()["errors"]
+    assert (error["pointer"], error["line"]) == ("/parameters/token/default", 3)
+
+
 def test_a_new_version_of_changed_fields_keeps_the_comments(made: World) -> None:
     changes = {"parameters": {"lr": {"default": 0.2}}, "spec": {"cpu": "2", "memory": "2Gi"}}
     answer = made.as_("editor").post(f"{JOBS}/digits/versions", json={"changes": changes, "based_on": 1})

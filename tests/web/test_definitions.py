@@ -54,6 +54,23 @@ def test_the_form_submits_a_run(console: Console) -> None:
         assert run.definition_version == 3
 
 
+def test_the_form_offers_the_names_of_secrets(console: Console) -> None:
+    job = (
+        "name: fetch\nparameters:\n  token: {type: secret, default: OLD_TOKEN}\n"
+        'spec:\n  command: ["true"]\n  secrets: [{name: "${{ params.token }}", env: TOKEN}]\n'
+    )
+    assert console.post(f"{JOBS}/new", {"text": job}, "alice").status_code == 303
+    add = "/projects/vision/settings/secrets"
+    assert console.post(add, {"name": "NEW_TOKEN", "value": "canary-of-the-form"}, "alice").status_code == 303
+    page = console.get(f"{JOBS}/fetch", "alice").text
+    (select_,) = re.findall(r'<select class="in" id="f-token".*?</select>', page, re.DOTALL)
+    assert '<option value="NEW_TOKEN">' in select_
+    assert "selected" not in select_, "a default that is not there must not become another secret"
+    missing = console.post(f"{JOBS}/fetch/run", {"version": "1"}, "alice")
+    assert (missing.status_code, "is no secret of this project" in missing.text) == (422, True)
+    assert console.post(f"{JOBS}/fetch/run", {"version": "1", "p.token": "NEW_TOKEN"}, "alice").status_code == 303
+
+
 def test_what_is_wrong_is_said_at_its_field(console: Console) -> None:
     before = count(Run)
     wrong = FORM | {"p.lr": "fast", "p.epochs": "0", "p.layers": "8\nwide", "p.note": ""}

@@ -14,6 +14,7 @@ from app.errors import AppError, Conflict, Invalid, TooMany
 from app.i18n import translate, translate_plural
 from app.repositories import definitions as repository
 from app.repositories import runs as run_repository
+from app.repositories import secrets
 from app.repositories.definitions import DefinitionRow
 from app.services import definitions
 from app.services.identity import ProjectRef, require
@@ -24,6 +25,7 @@ from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.pages.definitions import choices, number_of, shell_of
 from app.web.templating import render
 from app.workloads.definitions import read_stored
+from app.workloads.parameters import SECRET
 
 _RUNS, _VERSIONS = 10, 20
 
@@ -109,7 +111,10 @@ def _build(
         can(visitor.actor, Action.RUN_WRITE, project.id) == Verdict.ALLOWED,
     )
     of_fields = [one for one in errors if one.pointer.startswith("/parameters/")]
-    made.fields = definition_form.build_fields(found.parameters, language, typed, of_fields)
+    names = (
+        secrets.list_names(session, project.id) if any(one.type == SECRET for one in found.parameters.values()) else []
+    )
+    made.fields = definition_form.build_fields(found.parameters, language, typed, of_fields, names)
     made.error_count = sum(bool(one.error) for one in made.fields)
     if error is not None:
         _say(made, error, of_fields, language)

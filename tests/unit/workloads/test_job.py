@@ -75,3 +75,7 @@ def test_every_kind_reads_its_own_spec_back() -> None:
 def test_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         read_spec({**LEAST, **change})
+
+
+def test_a_tag_stands_once() -> None:
+    assert job.JobSpec(name="x", command=["true"], tags=["b", "a", "b"]).tags == ["b", "a"]
