@@ -74,11 +74,11 @@ if (charts && window.uPlot) {
           tried.add(el);
           if (!isShown(el)) continue;
           build(el);
+          for (const old of plots) if (plots.size > MOST && !seen.has(old)) forget(old);
           await turn();
         }
       }
     } finally { isFilling = false; }
-    for (const el of plots) if (plots.size > MOST && !seen.has(el)) forget(el);
   }
   const rebuild = () => { for (const el of [...plots]) forget(el); fillIn().catch(() => {}); };
   async function refresh() {

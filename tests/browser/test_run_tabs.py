@@ -239,7 +239,7 @@ def test_many_points_have_a_band_and_what_is_no_number_has_a_mark(visitor: Any, 
         session.add(series)
         session.flush()
         driver(session).execute(_ROUGH, {"series": series.id})
-    page = open_page(visitor, site, run_url(site, "rough") + "/metrics")
+    page = open_page(visitor, site, run_url(site, "rough") + "/metrics?q=loss/rough")
     until(page, f"{BUILT} === 1")
     plot = "document.querySelector('.chart').plot"
     assert page.evaluate(f"{plot}.data.length") == 1 + 2 + 2, "raw, smoothed, greatest and least"
