@@ -57,7 +57,10 @@ export function table(lines, set) {
       return row;
     };
     const raw = laid(one.last);
-    one.last.forEach((value, i) => { if (typeof value === "string") data.bad.push([place.get(at(one, i)), k, value]); });
+    for (let i = 0; i < one.step.length; i++) {
+      const odd = [one.last[i], one.max?.[i], one.min?.[i]].find((value) => typeof value === "string");
+      if (odd) data.bad.push([place.get(at(one, i)), k, odd]);
+    }
     data.push(raw, one.step.length < FEW ? raw : smooth(raw, Number(set.smoothing)));
     if (one.max) bands.push(laid(one.max), laid(one.min));
   });
@@ -101,7 +104,7 @@ export function draw(el, lines, looks, set) {
   tip.hidden = true;
   const isTime = set.axis === "time", along = set.axis === "relative" ? lasting : short, { zoomTo } = set;
   el.plot = new window.uPlot({
-    width, height, series: options, bands, padding: [8, set.times ? 22 : 8, 0, 0], legend: { show: false },
+    width, height, series: options, bands, padding: [8, set.times ? 22 : 14, 0, 0], legend: { show: false },
     cursor: { sync: { key: "run" }, points: { size: 6 }, drag: { x: true, y: false, setScale: !zoomTo }, ...(zoomTo ? { bind: { dblclick: () => () => zoomTo(null) } } : {}) },
     scales: {
       x: { time: isTime, ...(zoomTo ? { range: (u, low, high) => set.zoom ?? [low, high] } : {}) },

@@ -183,7 +183,7 @@ def test_what_is_set_for_metrics_is_in_the_address(visitor: Any, site: Site) -> 
 _ROUGH = """
   insert into metric_point (series_id, step, at, value)
   select %(series)s, step, now() - interval '1 hour' + step * interval '1 second',
-    case when step %% 500 = 499 then 'NaN' when step = 100 then 1000 else 1 + sin(step / 50.0) end
+    case when step %% 500 = 499 then 'NaN' when step = 100 then 1000 when step = 1001 then 'Infinity' else 1 + sin(step / 50.0) end
   from generate_series(0, 1999) step
 """
 _ZOOMS = """[...document.querySelectorAll('.chart')].filter((el) => el.plot)
@@ -244,7 +244,13 @@ def test_many_points_have_a_band_and_what_is_no_number_has_a_mark(visitor: Any, 
     plot = "document.querySelector('.chart').plot"
     assert page.evaluate(f"{plot}.data.length") == 1 + 2 + 2, "raw, smoothed, greatest and least"
     assert 500 >= page.evaluate(f"{plot}.data[0].length") > 400
-    assert page.evaluate("document.querySelector('.chart').bad.map((bad) => bad[2])") == ["nan"] * 4
+    assert page.evaluate("document.querySelector('.chart').bad.map((bad) => bad[2])") == [
+        "nan",
+        "nan",
+        "inf",
+        "nan",
+        "nan",
+    ]
     assert page.evaluate(f"{plot}.scales.y.max") > 900
     page.get_by_role("button", name="Clip outliers").click()
     until(page, f"{BUILT} === 1 && {plot}.scales.y.max < 3")
