@@ -183,7 +183,8 @@ def test_what_is_set_for_metrics_is_in_the_address(visitor: Any, site: Site) -> 
 _ROUGH = """
   insert into metric_point (series_id, step, at, value)
   select %(series)s, step, now() - interval '1 hour' + step * interval '1 second',
-    case when step %% 500 = 499 then 'NaN' when step = 100 then 1000 when step = 1001 then 'Infinity' else 1 + sin(step / 50.0) end
+    case when step %% 500 = 499 then 'NaN' when step = 100 then 1000 when step = 1001 then 'Infinity'
+      else 1 + sin(step / 50.0) end
   from generate_series(0, 1999) step
 """
 _ZOOMS = """[...document.querySelectorAll('.chart')].filter((el) => el.plot)
