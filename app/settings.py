@@ -52,6 +52,7 @@ class LimitSettings(BaseModel):
     snapshot_bytes: Annotated[int, Field(ge=1)] = 200 << 20
     snapshot_unpacked_bytes: Annotated[int, Field(ge=1)] = 1 << 30
     snapshot_files: Annotated[int, Field(ge=1)] = 20_000
+    metrics_per_run: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     log_bytes_per_attempt: Annotated[int, Field(ge=1024)] = 256 << 20
     output_files: Annotated[int, Field(ge=1)] = 10_000
     output_bytes: Annotated[int, Field(ge=1)] = 100 << 30

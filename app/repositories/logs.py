@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from app.db import driver
 from app.domain.loglines import Chunk
 
 CHANNEL = "berth_log"
@@ -270,16 +271,16 @@ def list_heads(session: Session, run_id: uuid.UUID) -> list[LogHead]:
     return [LogHead(*row) for row in session.execute(_HEADS, {"run_id": run_id})]
 
 
-_CHUNKS = text("""
+_CHUNKS = """
     select first_line, lines, bytes, data, object_key from log_chunk
-    where run_id = :run_id and attempt = :attempt and replica = :replica
+    where run_id = %(run_id)s and attempt = %(attempt)s and replica = %(replica)s
       and first_line >= coalesce((
           select max(first_line) from log_chunk
-          where run_id = :run_id and attempt = :attempt and replica = :replica and first_line <= :first
+          where run_id = %(run_id)s and attempt = %(attempt)s and replica = %(replica)s and first_line <= %(first)s
       ), 1)
-      and first_line <= :last and first_line + lines > :first
-    order by first_line limit :limit
-""")
+      and first_line <= %(last)s and first_line + lines > %(first)s
+    order by first_line limit %(limit)s
+"""
 
 
 def list_chunks(
@@ -287,11 +288,11 @@ def list_chunks(
 ) -> list[Chunk]:
     """The chunks that hold the lines from `first` to `last`, at most `limit`, in order.
 
-    One statement, so that a chunk that is sealed meanwhile is seen either as before or as after.
+    One statement, so that a chunk that is sealed meanwhile is seen either as before or as after. Bytes come as
+    such: as text, which is how they come otherwise, they cost Postgres and this process six times as much.
     """
-    values = {"run_id": run_id, "attempt": attempt, "replica": replica}
-    rows = session.execute(_CHUNKS, values | {"first": first, "last": last, "limit": limit})
-    return [_chunk(row) for row in rows]
+    values = {"run_id": run_id, "attempt": attempt, "replica": replica, "first": first, "last": last, "limit": limit}
+    return [Chunk(*row) for row in driver(session).execute(_CHUNKS, values, binary=True).fetchall()]
 
 
 def _chunk(row: Row[tuple[object, ...]]) -> Chunk:

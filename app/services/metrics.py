@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from app.errors import N_, FieldError, Invalid
 from app.repositories import metrics
 from app.repositories.metrics import LARGEST_STEP, Batch
+from app.settings import get_settings
 
 MAX_POINTS = 5_000
-MAX_SERIES = 1_000
 LATEST_MS = 253_402_300_799_000  # the year 9999
 
 _NAME = re.compile(r"[\w./:@%()+=,#\[\]^~-](?:[\w ./:@%()+=,#\[\]^~-]{0,198}[\w./:@%()+=,#\[\]^~-])?")
@@ -30,7 +30,7 @@ class TooManySeries(Invalid):
 
     code = "TOO_MANY_SERIES"
     title = N_("Too many metrics")
-    detail = N_("A run may have {limit} metrics; {new} more names were sent than fit. Nothing was stored.")
+    detail = N_("A run may have {limit} metrics, and {new} new names do not fit in. Nothing was stored.")
     hint = N_("Use few names and put what changes into the step. Steps or ids do not belong into a name.")
 
 
@@ -51,9 +51,11 @@ def add_points(session: Session, run_id: uuid.UUID, body: Any) -> int:
     if batch.names:
         keys = _known.get(run_id, batch.names)
         if keys is None or not metrics.add_points(session, run_id, batch, keys):
-            keys = metrics.add_series(session, run_id, batch.names, MAX_SERIES)
+            limit = get_settings().limits.metrics_per_run
+            keys = metrics.add_series(session, run_id, batch.names, limit)
             if keys is None:
-                raise TooManySeries(limit=MAX_SERIES, new=len(batch.names))
+                there = metrics.series_ids(session, run_id, batch.names)
+                raise TooManySeries(limit=limit, new=len(batch.names) - len(there))
             metrics.add_points(session, run_id, batch, keys)
             _known.put(run_id, keys)
     if progress is not None:

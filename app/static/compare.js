@@ -1,6 +1,6 @@
 // Charts of several runs laid over each other. What the reader sets is kept in the address.
 import { $, $$, actions, toast } from "./app.js";
-import { draw, sizes, slider, table } from "./charts.js";
+import { draw, refill, sizes, slider } from "./charts.js";
 
 const MOST = 8, DASHES = [null, [8, 4], [2, 3], [8, 3, 2, 3]];
 const charts = $("#charts");
@@ -52,7 +52,7 @@ if (charts && window.uPlot) {
     slider.value = set.smoothing;
     slider.nextElementSibling.value = set.smoothing.toFixed(2);
     keep();
-    for (const el of plots) el.plot.setData(table(el.runs.map(([, series]) => series), set));
+    for (const el of plots) refill(el, el.runs.map(([, series]) => series), set);
   };
   slider.addEventListener("input", () => setSmoothing(slider.value));
   actions.smoother = () => setSmoothing(set.smoothing + 0.05);

@@ -72,7 +72,8 @@ if (card && view) {
   let total = Number(says.lines), isLive = says.live === "true", follow = isLive, wrap = false, times = 0, unseen = 0;
   let segment = Math.max(0, Math.floor((total - 1) / SEGMENT)) * SEGMENT;
   const loaded = new Map();
-  let pending = new Set(), found = null, at = -1, errors = null;
+  const pending = new Map(), coming = new Map(); // blocks that are being drawn, and what is asked for ahead of them
+  let found = null, at = -1, errors = null;
   const isPage = says.whole === "true"; // the address is this log's own
 
   const two = (n) => String(n).padStart(2, "0"), three = (n) => String(n).padStart(3, "0");
@@ -133,10 +134,12 @@ if (card && view) {
   }
   async function load(k, force = false) {
     const pre = block(k);
-    if (!pre || pending.has(k) || (loaded.has(k) && !force) || !count(k)) return;
-    pending.add(k);
+    if (!pre || (loaded.has(k) && !force && !pending.has(k)) || !count(k)) return;
+    if (pending.has(k)) { await pending.get(k); return; }
+    let done;
+    pending.set(k, new Promise((whenDone) => { done = whenDone; }));
     try {
-      const body = await fetchJson({ after: k * BLOCK, limit: BLOCK });
+      const body = await (coming.get(k) ?? ahead(k));
       const lines = body.items.map(read);
       const anchor = wrap ? anchored() : null;
       pre.innerHTML = drawAll(lines);
@@ -145,8 +148,14 @@ if (card && view) {
       if (anchor) anchor();
       if (follow) toEnd();
       paintCurrent();
-    } catch { /* the next look at this block asks again */ } finally { pending.delete(k); }
+    } catch { /* the next look at this block asks again */ } finally { pending.delete(k); coming.delete(k); done(); }
   }
+  const ahead = (k) => {
+    const asked = fetchJson({ after: k * BLOCK, limit: BLOCK });
+    coming.set(k, asked);
+    asked.catch(() => coming.delete(k));
+    return asked;
+  };
   function anchored() {
     const top = view.getBoundingClientRect().top;
     const line = $$(".l", view).find((one) => one.getBoundingClientRect().bottom > top);
@@ -174,12 +183,12 @@ if (card && view) {
     n = Math.max(1, Math.min(n, total));
     if (!total) return;
     setFollow(false);
-    const home = Math.floor((n - 1) / SEGMENT) * SEGMENT;
+    const home = Math.floor((n - 1) / SEGMENT) * SEGMENT, k = Math.floor((n - 1) / BLOCK);
+    if (!loaded.has(k) && !coming.has(k)) ahead(k); // the server works while the page is laid out
     if (home !== segment) { segment = home; loaded.clear(); build(); }
-    const k = Math.floor((n - 1) / BLOCK), pre = block(k);
+    const pre = block(k);
     if (!loaded.has(k)) view.scrollTop = pre.offsetTop + ((n - 1) % BLOCK) * HEIGHT - view.clientHeight / 3;
     await load(k);
-    while (pending.has(k)) await new Promise((done) => setTimeout(done, 20));
     const line = document.getElementById("L" + n);
     if (line) view.scrollTop = line.offsetTop + pre.offsetTop - (middle ? view.clientHeight / 3 : 8);
     if (mark) { current = [n, n]; paintCurrent(); }

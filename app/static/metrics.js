@@ -1,20 +1,26 @@
 // The charts of one run: the first few on its overview, all of them on the page of its metrics. Only those that are
 // looked at are fetched and drawn. On the metrics' own page what the reader sets is kept in the address.
 import { $, $$, actions } from "./app.js";
-import { draw, number, show, sizes, slider, table } from "./charts.js";
+import { draw, number, refill, show, sizes, slider, turn } from "./charts.js";
 
 const MOST = 8; // plots at once, unless more of them are on the screen
+const FIRST = 8; // charts whose points are asked for before it is known which are in sight
+const SOON = 1000; // between looks for the first number of all, for two minutes; then five times as long
 const EVERY = 5000, IDLE = 6; // after so many looks that found nothing new, one of them in six
+const KEPT = ["smooth", "x", "log", "clip", "zoom"]; // what the address says of how charts are drawn
 let charts = $("#charts");
 
 if (charts && window.uPlot) {
   const asked = new URLSearchParams(location.search), isPage = "whole" in charts.dataset;
   const kept = JSON.parse(localStorage.getItem("berth-charts") ?? "{}");
   const given = (name, parameter, standard) => (isPage && asked.get(parameter)) || (kept[name] ?? standard);
-  const set = { smoothing: Number(given("smoothing", "smooth", 0.6)), axis: given("axis", "x", "step"), log: isPage && asked.get("log") === "1", start: Number(charts.dataset.start) };
+  const set = { smoothing: Number(given("smoothing", "smooth", 0.6)), axis: given("axis", "x", "step"), log: isPage && asked.get("log") === "1", clip: isPage && asked.get("clip") === "1", start: Number(charts.dataset.start), zoom: null, zoomTo };
   if (!["step", "time", "relative"].includes(set.axis)) set.axis = "step";
+  const ends = isPage ? (asked.get("zoom") ?? "").split("..").map(parseFloat) : [];
+  if (ends.length === 2 && ends[0] < ends[1]) set.zoom = ends;
   const series = new Map(), plots = new Set(), seen = new Set();
   const namesOf = (el) => JSON.parse(el.dataset.names);
+  const isShown = (el) => seen.has(el) && el.isConnected && !el.plot && !el.hidden;
   const linesOf = (el) => namesOf(el).map((name) => series.get(name)).filter(Boolean);
 
   async function load(names) {
@@ -51,27 +57,59 @@ if (charts && window.uPlot) {
     for (const entry of entries) { if (entry.isIntersecting) seen.add(entry.target); else seen.delete(entry.target); }
     soon ||= requestAnimationFrame(() => { soon = 0; fillIn().catch(() => {}); });
   }, { rootMargin: "60px" });
+  const missing = (elements) => [...new Set(elements.flatMap(namesOf))].filter((name) => !series.has(name));
+  let early = null, isFilling = false;
+  // One chart in a turn; what comes into sight meanwhile is drawn in the same round.
   async function fillIn() {
-    const wanted = [...seen].filter((el) => !el.plot);
-    await load([...new Set(wanted.flatMap(namesOf))].filter((name) => !series.has(name)));
-    for (const el of seen) build(el);
-    for (const el of plots) if (plots.size > MOST && !seen.has(el)) forget(el);
+    if (isFilling) return;
+    isFilling = true;
+    try {
+      await early;
+      const tried = new Set();
+      for (;;) {
+        const wanted = [...seen].filter((el) => isShown(el) && !tried.has(el));
+        if (!wanted.length) break;
+        await load(missing(wanted));
+        for (const el of wanted) {
+          tried.add(el);
+          if (!isShown(el)) continue;
+          build(el);
+          for (const old of plots) if (plots.size > MOST && !seen.has(old)) forget(old);
+          await turn();
+        }
+      }
+    } finally { isFilling = false; }
   }
-  const rebuild = () => { for (const el of [...plots]) { forget(el); build(el); } };
-  const refresh = () => {
-    for (const el of [...plots]) {
-      const lines = linesOf(el);
-      if (el.plot.data.length === 1 + 2 * lines.length) el.plot.setData(table(lines, set));
-      else { forget(el); build(el); }
-    }
+  const rebuild = () => { for (const el of [...plots]) forget(el); fillIn().catch(() => {}); };
+  async function refresh() {
     for (const box of $$(".points", charts)) box.fill();
-  };
+    for (const el of [...plots]) {
+      if (!el.plot) continue;
+      if (!refill(el, linesOf(el), set)) { forget(el); build(el); }
+      await turn();
+    }
+  }
+  // The same part of every chart, and of the address. Charts that share a cursor are dragged over together.
+  let isZooming = false;
+  function zoomTo(zoom) {
+    if (isZooming) return;
+    isZooming = true;
+    setTimeout(() => { isZooming = false; });
+    if (zoom) {
+      const wide = Math.log10(zoom[1] - zoom[0]), digits = set.axis === "step" && wide > 0.5 ? 0 : Math.min(6, Math.max(0, 3 - Math.floor(wide)));
+      zoom = zoom.map((value) => Number(value.toFixed(digits)));
+    }
+    set.zoom = zoom;
+    keep();
+    for (const el of plots) el.plot.setData(el.plot.data);
+  }
 
   const query = () => {
     const made = new URLSearchParams(location.search);
     made.set("smooth", set.smoothing.toFixed(2));
     made.set("x", set.axis);
-    if (set.log) made.set("log", "1"); else made.delete("log");
+    const given = { log: set.log ? "1" : "", clip: set.clip ? "1" : "", zoom: set.zoom?.join("..") };
+    for (const [name, value] of Object.entries(given)) if (value) made.set(name, value); else made.delete(name);
     return made;
   };
   // The address, and what leads from here to other parts of the page.
@@ -81,7 +119,8 @@ if (charts && window.uPlot) {
     const made = query();
     history.replaceState(null, "", `${location.pathname}?${made}`);
     $("#pins input[name=back]").value = made;
-    for (const name of ["smooth", "x", "log"]) {
+    $("#whole").hidden = !set.zoom;
+    for (const name of KEPT) {
       const form = $("#metrics-filter"), field = $(`[name=${name}]`, form) ?? form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name }));
       field.value = made.get(name) ?? "";
     }
@@ -89,9 +128,8 @@ if (charts && window.uPlot) {
   }
   function keepLinks() {
     for (const link of $$("a[data-keep]")) {
-      const url = new URL(link.href);
-      for (const [name, value] of query()) if (["smooth", "x", "log"].includes(name)) url.searchParams.set(name, value);
-      if (!set.log) url.searchParams.delete("log");
+      const url = new URL(link.href), made = query();
+      for (const name of KEPT) if (made.has(name)) url.searchParams.set(name, made.get(name)); else url.searchParams.delete(name);
       link.href = url;
     }
   }
@@ -108,34 +146,40 @@ if (charts && window.uPlot) {
   const press = (button, on) => button.setAttribute("aria-pressed", String(on));
   const axes = $$("[data-axis]"), showAxis = () => axes.forEach((button) => press(button, button.dataset.axis === set.axis));
   for (const button of axes) {
-    button.addEventListener("click", async () => {
+    button.addEventListener("click", () => {
+      if (set.axis === button.dataset.axis) return;
       set.axis = button.dataset.axis;
+      set.zoom = null; // it is in units of the axis
       showAxis();
       keep();
       series.clear();
-      await load([...plots].flatMap(namesOf));
       rebuild();
     });
   }
-  $("#log-scale").addEventListener("click", (event) => {
-    set.log = !set.log;
-    press(event.currentTarget, set.log);
-    keep();
-    rebuild();
-  });
+  for (const [id, name] of [["log-scale", "log"], ["clip", "clip"]]) {
+    $(`#${id}`)?.addEventListener("click", (event) => {
+      set[name] = !set[name];
+      press(event.currentTarget, set[name]);
+      keep();
+      rebuild();
+    });
+  }
+  actions.range = async () => { if (isPage) (await import("./chartbox.js")).range(set); };
+  actions.whole = () => zoomTo(null);
   document.addEventListener("berth:theme", rebuild);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
 
   // A chart's points as a table in its place.
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-table]");
+    const button = event.target.closest("[data-table],[data-png]");
     if (!button) return;
     const card = button.closest(".card"), el = $(".chart", card), box = $(".points", card);
+    if ("png" in button.dataset) { if (el.plot) (await import("./chartbox.js")).picture(el, namesOf(el)[0]); return; }
     press(button, !box);
     el.hidden = !box;
     if (box) { box.remove(); build(el); return; }
     forget(el);
-    await load(namesOf(el).filter((name) => !series.has(name)));
+    await load(missing([el]));
     const { pointsOf } = await import("./points.js");
     card.append(pointsOf(namesOf(el)[0], series, charts.dataset));
   });
@@ -152,6 +196,7 @@ if (charts && window.uPlot) {
   document.addEventListener("htmx:afterSettle", () => { if (!isPage) return; watch(); keepLinks(); });
   showSmoothing();
   showAxis();
+  early = load(missing($$(".chart", charts).slice(0, FIRST))).catch(() => {});
   watch();
 
   let looks = 0, idle = 0;
@@ -167,12 +212,13 @@ if (charts && window.uPlot) {
 } else if ($("#no-metrics")) {
   // The first number turns the hint into charts: with the page, which is drawn on the server.
   const hint = $("#no-metrics");
+  let looks = 0;
   const timer = setInterval(async () => {
+    if (looks++ > 120 && looks % 5) return;
     if (document.hidden || hint.dataset.live !== "true" || ($("#live") && !$("#live[hx-get]"))) return;
     const answer = await fetch(`${hint.dataset.url}?buckets=1`, { headers: { Accept: "application/json" } });
-    if (!answer.ok || !(await answer.json()).series.length) return;
+    if (!answer.ok || !(await answer.json()).series.length || document.activeElement?.closest("form,dialog,#log")) return;
     clearInterval(timer);
-    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-    if (page.querySelector("#charts") && !document.activeElement?.closest("form,dialog,#log")) location.reload();
-  }, EVERY);
+    location.reload();
+  }, SOON);
 }

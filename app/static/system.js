@@ -1,6 +1,6 @@
 // The system tab of a run: what it used against what it asked for, appended to while it runs.
 import { $, $$ } from "./app.js";
-import { draw, sizes, table } from "./charts.js";
+import { draw, refill, sizes } from "./charts.js";
 
 const two = (n) => String(n).padStart(2, "0");
 const clock = (u, value) => {
@@ -30,7 +30,7 @@ const plots = () => $$("#use-charts [data-chart]").filter((el) => el.plot);
 function show(all = false) {
   for (const el of $$("#use-charts [data-chart]")) {
     const lines = LINES[el.dataset.chart]();
-    if (el.plot && !all) { el.plot.setData(table(lines, SET)); continue; }
+    if (el.plot && !all && refill(el, lines, SET)) continue;
     el.plot?.destroy();
     draw(el, lines, el.dataset.chart === "disk" ? DISK : LOOKS, SET);
   }

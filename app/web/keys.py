@@ -45,6 +45,8 @@ FORM = [
 CHARTS = [
     Key("+", "smoother", N_("Smooth the charts more")),
     Key("-", "rougher", N_("Smooth the charts less")),
+    Key("z", "range", N_("Show only a part of the charts")),
+    Key("Z", "whole", N_("Show all of the charts again")),
 ]
 RUN = [
     Key("o", "tab-overview", N_("Overview")),

@@ -1,6 +1,7 @@
 """All metrics of a run: which are shown, in which order and groups, and the addresses of what may be chosen. Pure."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,22 +12,28 @@ from app.errors import N_
 from app.web import formats
 from app.web.run_phases import View
 
-PAGE = 100  # charts at once
+PAGE = 48  # charts at once: whole rows of two, three or four
 MOST_PINS = 12
 AXES = ("step", "time", "relative")
 PINS_COOKIE = "berth_pins"
 _COOKIE_BYTES = 3000
 _GROUPS_SHOWN = 24
+_ZOOM = re.compile(r"(-?\d{1,16}(?:\.\d{1,6})?)\.\.(-?\d{1,16}(?:\.\d{1,6})?)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How the metrics are shown, as it stands in the address. `smooth` is empty where the reader's own holds."""
+    """How the metrics are shown, as it stands in the address. `smooth` is empty where the reader's own holds.
+
+    `zoom` is "<from>..<to>" in units of the axis: steps, seconds since the start, or seconds since 1970.
+    """
 
     q: str = ""
     x: str = ""
     smooth: str = ""
     log: bool = False
+    clip: bool = False
+    zoom: str = ""
     is_table: bool = False
     after: str = ""
 
@@ -40,6 +47,8 @@ class Asked:
             x if x in AXES else "",
             _smoothing(text.get("smooth", "")),
             text.get("log") == "1",
+            text.get("clip") == "1",
+            _zoom(text.get("zoom", "")),
             text.get("show") == "table",
             text.get("after", "")[:200],
         )
@@ -52,6 +61,8 @@ class Asked:
             "x": self.x,
             "smooth": self.smooth,
             "log": "1" if self.log else "",
+            "clip": "1" if self.clip else "",
+            "zoom": self.zoom,
             "show": "table" if self.is_table else "",
             "after": self.after,
         }
@@ -221,6 +232,12 @@ def _place(name: str) -> tuple[str, str]:
 def _matches(name: str, q: str) -> bool:
     lower = name.lower()
     return all(word in lower for word in q.lower().split())
+
+
+def _zoom(text: str) -> str:
+    """The two ends of what charts show, as "120..340" in the units of their axis; empty where they are not that."""
+    found = _ZOOM.fullmatch(text)
+    return text if found and float(found[1]) < float(found[2]) else ""
 
 
 def _smoothing(text: str) -> str:

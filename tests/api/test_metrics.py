@@ -10,6 +10,7 @@ import pytest
 from app import db
 from app.models import Run
 from app.repositories import metrics as repository
+from app.settings import get_settings
 from tests import factories
 from tests.api.conftest import World
 
@@ -176,11 +177,16 @@ def test_what_is_no_json(world: World, run: Run, body: bytes) -> None:
     assert client.post(f"/runs/{run.public_id}/metrics", content=large, headers=headers).status_code == 413
 
 
-def test_a_run_has_at_most_a_thousand_series(world: World, run: Run) -> None:
+def test_a_run_has_as_many_metrics_as_the_setting_allows(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert get_settings().limits.metrics_per_run >= 2000
+    monkeypatch.setattr(get_settings().limits, "metrics_per_run", 1000)
     client = world.as_("editor")
     assert send(client, run, [[f"m{n}", 0, AT, 1] for n in range(1000)]).status_code == 202
     answer = send(client, run, [["m5", 1, AT, 1], ["one too many", 1, AT, 1]])
     assert (answer.status_code, answer.json()["code"]) == (422, "TOO_MANY_SERIES")
+    assert answer.json()["detail"].startswith("A run may have 1000 metrics, and 1 new names do not fit in.")
     assert send(client, run, [[f"m{n}", 1, AT, 1] for n in range(1000)]).status_code == 202
 
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from app import db
+from app.db import driver
 from app.domain.loglines import Record, encode
 from app.models import LogChunk, MetricPoint, MetricSeries, Run, RunEvent
 from tests.browser.conftest import Site
@@ -177,6 +178,88 @@ def test_what_is_set_for_metrics_is_in_the_address(visitor: Any, site: Site) -> 
     assert other.evaluate(BUILT) == 0
     other.locator(".metric [data-table]").click()
     until(other, f"{BUILT} === 1")
+
+
+_ROUGH = """
+  insert into metric_point (series_id, step, at, value)
+  select %(series)s, step, now() - interval '1 hour' + step * interval '1 second',
+    case when step %% 500 = 499 then 'NaN' when step = 100 then 1000 when step = 1001 then 'Infinity'
+      else 1 + sin(step / 50.0) end
+  from generate_series(0, 1999) step
+"""
+_ZOOMS = """[...document.querySelectorAll('.chart')].filter((el) => el.plot)
+  .map((el) => ['min', 'max'].map((end) => el.plot.scales.x[end]))"""
+
+
+def test_a_part_of_the_charts_is_the_same_by_mouse_by_keys_and_by_its_address(visitor: Any, site: Site) -> None:
+    page = open_page(visitor, site, run_url(site, "failed") + "/metrics?q=loss")
+    until(page, f"{BUILT} === 2")
+    whole = page.evaluate(_ZOOMS)
+    box = page.locator(".u-over").first.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 180, box["y"] + 40, steps=3)
+    page.mouse.up()
+    until(page, "location.search.includes('zoom=')")
+    zooms = page.evaluate(_ZOOMS)
+    assert zooms[0] == zooms[1] != whole[0]
+    assert "q=loss" in page.url
+    assert page.locator("#whole").is_visible()
+    other = open_page(visitor, site, page.url.removeprefix(site.url))
+    until(other, f"{BUILT} === 2")
+    assert other.evaluate(_ZOOMS) == zooms
+    page.locator(".u-over").first.dblclick()
+    until(page, "!location.search.includes('zoom=')")
+    assert page.evaluate(_ZOOMS) == whole
+    assert not page.locator("#whole").is_visible()
+    page.keyboard.press("z")
+    page.locator("#ask-range[open]").wait_for()
+    for end in ("50", "20"):
+        page.keyboard.press("ControlOrMeta+a")
+        page.keyboard.type(end)
+        page.keyboard.press("Tab")
+    page.locator("#ask-range").get_by_role("button", name="Show").click()
+    assert page.locator("#ask-range[open]").count() == 1, "it ends before it begins"
+    page.locator("#ask-range input").last.fill("120.5")
+    page.keyboard.press("Enter")
+    until(page, "location.search.includes('zoom=50..121')")
+    assert page.evaluate(_ZOOMS) == [[50, 121], [50, 121]]
+    page.keyboard.press("Z")
+    until(page, "!location.search.includes('zoom=')")
+    page.get_by_role("button", name="Time", exact=True).click()
+    until(page, f"{BUILT} === 2")
+    page.keyboard.press("z")
+    page.locator("#ask-range input[type=datetime-local]").first.wait_for()
+    page.keyboard.press("Escape")
+
+
+def test_many_points_have_a_band_and_what_is_no_number_has_a_mark(visitor: Any, site: Site) -> None:
+    with db.unit_of_work() as session:
+        add_run(session, site.seed, "rough", state="succeeded", name="rough")
+        series = MetricSeries(run_id=site.seed.ids["rough"], name="loss/rough", points=2000, last_step=1999)
+        session.add(series)
+        session.flush()
+        driver(session).execute(_ROUGH, {"series": series.id})
+    page = open_page(visitor, site, run_url(site, "rough") + "/metrics?q=loss/rough")
+    until(page, f"{BUILT} === 1")
+    plot = "document.querySelector('.chart').plot"
+    assert page.evaluate(f"{plot}.data.length") == 1 + 2 + 2, "raw, smoothed, greatest and least"
+    assert 500 >= page.evaluate(f"{plot}.data[0].length") > 400
+    assert page.evaluate("document.querySelector('.chart').bad.map((bad) => bad[2])") == [
+        "nan",
+        "nan",
+        "inf",
+        "nan",
+        "nan",
+    ]
+    assert page.evaluate(f"{plot}.scales.y.max") > 900
+    page.get_by_role("button", name="Clip outliers").click()
+    until(page, f"{BUILT} === 1 && {plot}.scales.y.max < 3")
+    assert "clip=1" in page.url
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="loss/rough as PNG").click()
+    assert saved.value.suggested_filename == "loss-rough.png"
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_pin_puts_a_metric_first_here_and_on_the_overview(visitor: Any, site: Site) -> None:
