@@ -139,8 +139,9 @@ ITEM_FIELDS = {
     "queued_at": "r.queued_at",
     "started_at": "r.started_at",
     "finished_at": "r.finished_at",
-    "waited_seconds": "round(extract(epoch from coalesce(r.started_at, r.finished_at, now()) - r.queued_at), 3)",
-    "ran_seconds": "round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3)",
+    "waited_seconds": "trim_scale(round("
+    "extract(epoch from coalesce(r.started_at, r.finished_at, now()) - r.queued_at), 3))",
+    "ran_seconds": "trim_scale(round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3))",
     "version": "r.version",
     "parent": _ELSEWHERE["parent"],
     "definition": "case when r.definition_id is not null then json_build_object("
