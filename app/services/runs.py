@@ -19,9 +19,9 @@ from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired, RunState
 from app.errors import N_, AppError, Conflict, FieldError, Invalid, NotFound, TooMany
 from app.faults import crash_point
-from app.queue import mark_due
+from app.queue import mark_due, wake_admission_of_many
 from app.repositories import capsules
-from app.repositories.runs import RunRow, get_run
+from app.repositories.runs import PLACE, RunRow, get_run
 from app.services import idempotency, secrets
 from app.services.identity import require
 from app.settings import get_settings
@@ -103,7 +103,7 @@ def _submit_statement(*, with_key: bool) -> str:
              %(tags)s, %(experiment)s, %(parent_id)s, %(definition_id)s, %(definition_version)s, %(pool)s,
              %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}'
              from {"once" if with_key else "home"}
-      returning id, created_at, queued_at
+      returning id, pool, priority, created_at, queued_at
     ), kept as (
       insert into capsule (run_id, manifest, digest) select id, %(manifest)s, %(digest)s from made
     ), told as (
@@ -115,7 +115,7 @@ def _submit_statement(*, with_key: bool) -> str:
       select %(actor_id)s, %(actor_name)s, 'run.submit', 'run', %(public_id)s, %(project_id)s,
              jsonb_build_object('name', %(name)s::text, 'state', 'queued'), %(address)s, %(request_id)s from made
     )
-    select home.name, made.created_at, made.queued_at, pg_notify('berth_admission', '') from made, home
+    select home.name, r.created_at, r.queued_at, {PLACE} from made r, home
     """  # noqa: S608 - constants only
 
 
@@ -138,8 +138,7 @@ def submit_run(
     """Puts a run in line and returns it; it starts when its pool has room.
 
     With a `once` that was used before, the run that it made. `manifest` is that of another run which this one
-    repeats; else it is made of the spec. Nothing is reserved here: this refuses only what could never start. The
-    place in line is not counted: None.
+    repeats; else it is made of the spec. Nothing is reserved here: this refuses only what could never start.
     Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
@@ -179,6 +178,7 @@ def submit_run(
     crash_point("submit.before_commit")
     made = driver(session).execute(_SUBMIT if once is None else _SUBMIT_ONCE, values).fetchone()
     after_commit(session, _submitted)
+    wake_admission_of_many(session)
     if made is not None:
         return _new_row(values, spec, stored, source, made, parent, definition)
     # Nothing was made: the key was used before, or the project was deleted since the caller found it.
@@ -201,7 +201,7 @@ def _new_row(
 
     What stands here as a constant is what the columns have by default.
     """
-    project, created_at, queued_at = made[:3]
+    project, created_at, queued_at, place = made
     asked = spec.resources
     return RunRow(
         id=values["id"],
@@ -243,7 +243,7 @@ def _new_row(
         definition_version=definition.version if definition else None,
         definition_id=definition.id if definition else None,
         attempts=[],
-        place=None,
+        place=place,
     )
 
 
