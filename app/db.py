@@ -116,12 +116,17 @@ def _own(connection: Connection) -> psycopg.Connection[tuple[Any, ...]]:
     return cast(psycopg.Connection[tuple[Any, ...]], found)
 
 
+def is_committed_at_once(session: Session) -> bool:
+    """Whether each statement of the session is committed when it has been executed."""
+    return _CURSOR in session.info
+
+
 def after_commit(session: Session, action: Callable[[], None]) -> None:
     """Runs `action` once the session's work is committed; its failure is logged, not raised.
 
     In a `statement_session` that is at once.
     """
-    if _CURSOR in session.info:
+    if is_committed_at_once(session):
         _run([action])
     else:
         session.info.setdefault("after_commit", []).append(action)

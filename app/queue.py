@@ -5,19 +5,15 @@ dispatcher hands due ids to Celery. A message carries an id and means "look at t
 twice, late or never, and nothing but time is lost.
 """
 
-import os
-import socket
+import threading
+import time
 import uuid
 from collections.abc import Sequence
 
-from celery import Celery
-from celery.signals import setup_logging, worker_process_init
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.db import forget_engine
-from app.observability import configure_logging
-from app.settings import get_settings
+from app.db import after_commit, driver, is_committed_at_once
 
 # Postgres channels; a notification's payload is never read for anything but to skip needless work.
 DUE, ADMISSION, LOG, RUN_CHANGED = "berth_due", "berth_admission", "berth_log", "berth_run"
@@ -31,11 +27,8 @@ _MARK_ALL_DUE = text(
     "with marked as (update run set due_at = now() where id = any(:run_ids) returning 1)"
     " select pg_notify('berth_due', '') from marked limit 1"
 )
-_WAKE_ADMISSION = text("select pg_notify('berth_admission', '')")
-
-
-# What this process is called at the broker, so that app/workers/liveness.py finds it among the clients there.
-CLIENT_NAME = f"berth-{socket.gethostname()}-{os.getpid()}"
+_WAKE_ADMISSION_SQL = "select pg_notify('berth_admission', '')"
+_WAKE_ADMISSION = text(_WAKE_ADMISSION_SQL)
 
 
 def mark_due(session: Session, run_id: uuid.UUID) -> None:
@@ -53,57 +46,28 @@ def wake_admission(session: Session) -> None:
     session.execute(_WAKE_ADMISSION)
 
 
-def make_celery() -> Celery:
-    """The Celery app: JSON only, no results, acknowledged late, one message at a time."""
-    settings = get_settings()
-    made = Celery("berth", include=["app.workers.runs", "app.workers.liveness"])
-    # Every timeout is short: a broker that does not answer must cost a hint, never a request or a loop.
-    patience = {"socket_timeout": 3, "socket_connect_timeout": 2, "retry_on_timeout": False}
-    made.conf.update(
-        broker_url=_transport(settings.redis_url) if settings.redis.url else None,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_transport_options={
-            **patience,
-            "visibility_timeout": 60,
-            "unacked_restore_interval": 10,
-            "max_retries": 0,
-            "client_name": CLIENT_NAME,
-            "health_check_interval": 3,
-        },
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        task_default_queue="berth",
-        task_publish_retry=False,
-        task_soft_time_limit=600,
-        task_time_limit=660,
-        worker_prefetch_multiplier=1,
-        worker_enable_remote_control=False,
-        worker_send_task_events=False,
-        worker_hijack_root_logger=False,
-        worker_soft_shutdown_timeout=10,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-    )
-    return made
+def wake_admission_of_many(session: Session) -> None:
+    """As `wake_admission`, for what happens hundreds of times a second.
+
+    Transactions that NOTIFY commit one after the other, each with its own write to the disk. So in a
+    `statement_session`, whose change is committed by now, NOTIFY is sent by itself, and once for all who wait to
+    send it meanwhile. Should this process die in between, admission finds the change when it looks by itself.
+    """
+    if is_committed_at_once(session):
+        after_commit(session, lambda: _wake_together(session))
+    else:
+        wake_admission(session)
 
 
-def _transport(url: str) -> str:
-    """Celery's name for a unix socket is redis+socket."""
-    return url.replace("unix://", "redis+socket://", 1)
+_sending = threading.Lock()
+_sent_at = 0.0  # on the monotonic clock, before the newest NOTIFY
 
 
-celery = make_celery()
-
-
-@setup_logging.connect
-def _log_as_all_processes(loglevel: int | str, **_: object) -> None:
-    # Celery's own way would print tracebacks with the values of variables, among which there may be secrets.
-    configure_logging("worker", level=loglevel)
-
-
-@worker_process_init.connect
-def _after_fork(**_: object) -> None:
-    forget_engine()
+def _wake_together(session: Session) -> None:
+    global _sent_at
+    committed_at = time.monotonic()
+    with _sending:
+        if _sent_at > committed_at:
+            return  # what was sent by another thread tells of this change, too
+        _sent_at = time.monotonic()
+        driver(session).execute(_WAKE_ADMISSION_SQL)

@@ -16,6 +16,7 @@ FORMAT = 1
 # How a run is called and found says nothing about what it does.
 LABELS = ("name", "tags", "experiment", "kind")
 MOST_PACKAGES = 5000
+_SCALARS = (str, int, float)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,127})")
 _SHORT = re.compile(r"[\x20-\x7e]{1,100}")
 _PATH = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]{0,1023}")
@@ -30,13 +31,15 @@ def canonical(value: Any) -> str:
 
 
 def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if value is None or isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, dict):
         if not all(isinstance(name, str) for name in value):
             raise ValueError("the names of an object must be texts")
-        return {name: _sorted(value[name]) for name in sorted(value, key=lambda name: name.encode("utf-16-be"))}
-    if isinstance(value, list | tuple):
-        return [_sorted(inside) for inside in value]
-    return value
+        # Only beyond the basic plane do UTF-16 code units stand in another order than characters.
+        names = sorted(value) if "".join(value).isascii() else sorted(value, key=lambda name: name.encode("utf-16-be"))
+        return {name: _sorted(value[name]) for name in names}
+    return [_sorted(inside) for inside in value] if isinstance(value, list | tuple) else value
 
 
 def digest_of(text: str) -> str:

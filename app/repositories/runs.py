@@ -84,6 +84,15 @@ class EventRow(NamedTuple):
     actor: str | None
 
 
+# How many are before run r in its pool's line, and one; null farther back than `PLACES`.
+PLACE = f"""(
+      select nullif(count(*) + 1, {PLACES} + 1) from (
+        select 1 from run q where q.pool = r.pool and q.state = 'queued' and q.desired = 'running'
+          and q.priority > r.priority
+        union all
+        select 1 from run q where q.pool = r.pool and q.state = 'queued' and q.desired = 'running'
+          and q.priority = r.priority and q.id < r.id
+        limit {PLACES}) ahead)"""
 # Statements name the run r, its project p and who submitted it u.
 _ELSEWHERE = {
     "project": "p.name",
@@ -101,14 +110,7 @@ _ELSEWHERE = {
             from replica c where c.run_id = r.id and c.attempt = a.number)
         ) order by a.number), '[]')
       from attempt a where a.run_id = r.id)""",
-    "place": f"""case when r.state = 'queued' and r.desired = 'running' then (
-      select nullif(count(*) + 1, {PLACES} + 1) from (
-        select 1 from run q where q.pool = r.pool and q.state = 'queued' and q.desired = 'running'
-          and q.priority > r.priority
-        union all
-        select 1 from run q where q.pool = r.pool and q.state = 'queued' and q.desired = 'running'
-          and q.priority = r.priority and q.id < r.id
-        limit {PLACES}) ahead) end""",
+    "place": f"case when r.state = 'queued' and r.desired = 'running' then {PLACE} end",
 }
 _LAST_LISTED = RunRow._fields.index("version") + 1
 _LISTED = ", ".join(_ELSEWHERE.get(name, f"r.{name}") for name in RunRow._fields[:_LAST_LISTED])
@@ -139,8 +141,9 @@ ITEM_FIELDS = {
     "queued_at": "r.queued_at",
     "started_at": "r.started_at",
     "finished_at": "r.finished_at",
-    "waited_seconds": "round(extract(epoch from coalesce(r.started_at, r.finished_at, now()) - r.queued_at), 3)",
-    "ran_seconds": "round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3)",
+    "waited_seconds": "trim_scale(round("
+    "extract(epoch from coalesce(r.started_at, r.finished_at, now()) - r.queued_at), 3))",
+    "ran_seconds": "trim_scale(round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3))",
     "version": "r.version",
     "parent": _ELSEWHERE["parent"],
     "definition": "case when r.definition_id is not null then json_build_object("

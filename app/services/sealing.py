@@ -2,15 +2,14 @@
 
 AES-256-GCM for both. What a value belongs to is authenticated with it (`context`), so that a row that was copied
 to another project or name opens nothing. Several of Berth's keys may be known; the first one seals.
+
+The library is loaded with the first secret that is sealed or opened, not by every process that starts.
 """
 
 import hashlib
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12
 
@@ -36,12 +35,16 @@ class KeyRing:
 
     def seal(self, value: str, context: str) -> Sealed:
         """The value under a new key of its own, and that under the newest of Berth's."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         own = AESGCM.generate_key(256)
         wrapped = _encrypt(self._keys[self.newest], own, f"{context}/{self.newest}")
         return Sealed(self.newest, wrapped, _encrypt(own, value.encode(), context))
 
     def open(self, sealed: Sealed, context: str) -> str:
         """The value. Raises CannotOpen."""
+        from cryptography.exceptions import InvalidTag
+
         key = self._keys.get(sealed.key_id)
         if key is None:
             raise CannotOpen(f"it was encrypted with the key {sealed.key_id}, which is not among the configured ones")
@@ -58,9 +61,13 @@ def key_id(key: bytes) -> str:
 
 
 def _encrypt(key: bytes, data: bytes, context: str) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     nonce = os.urandom(_NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, data, context.encode())
 
 
 def _decrypt(key: bytes, data: bytes, context: str) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     return AESGCM(key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], context.encode())

@@ -1,12 +1,12 @@
 """Runs the Celery worker of a trial: one process with threads, which on one machine needs half the memory.
 
 `python -m app.trial.worker <threads>`; started by app/trial/supervisor.py alone. Elsewhere
-`celery -A app.queue worker` forks a process for each task at hand and can end one that hangs.
+`celery -A app.workers.broker worker` forks a process for each task at hand and can end one that hangs.
 """
 
 import sys
 
-from app.queue import celery
+from app.workers.broker import celery
 
 
 def main(threads: int) -> None:

@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from app.db import unit_of_work
 from app.faults import crash_point
-from app.queue import celery
 from app.services.leases import Term, fence
 from app.settings import get_settings
+from app.workers.broker import celery
 from app.workers.runs import converge_run
 
 log = structlog.get_logger(__name__)

@@ -16,9 +16,9 @@ import structlog
 from celery.signals import worker_ready
 from celery.worker import state
 
-from app.queue import CLIENT_NAME
 from app.services import health
 from app.settings import get_settings
+from app.workers.broker import CLIENT_NAME
 
 log = structlog.get_logger(__name__)
 

@@ -14,10 +14,10 @@ import structlog
 from app.clusters.base import Cluster, ClusterRejected, ClusterUnavailable
 from app.db import unit_of_work
 from app.faults import crash_point
-from app.queue import celery
 from app.services import convergence
 from app.services.convergence import Act, Claim, LeaseLostError, Step
 from app.settings import get_settings
+from app.workers.broker import celery
 from app.workers.clusters import cluster_of
 from app.workers.outputs import store_outputs
 from app.workers.usage import ship_rest

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import LiteralScalarString
 
 from app.domain.names import DEFINITION_NAME
 from app.errors import N_, BadValue, FieldError
@@ -67,6 +65,8 @@ def read_stored(document: Mapping[str, Any], text: str = "") -> Definition:
 
 def write(document: Mapping[str, Any]) -> str:
     """Plain data as YAML, for what did not come as YAML. Raises BadValue for what YAML cannot hold."""
+    from ruamel.yaml import YAML
+
     writer = YAML()
     writer.width = 4096
     writer.indent(mapping=2, sequence=4, offset=2)
@@ -87,7 +87,11 @@ def _literal(value: Any) -> Any:
         return {name: _literal(inside) for name, inside in value.items()}
     if isinstance(value, list):
         return [_literal(inside) for inside in value]
-    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+    if isinstance(value, str) and "\n" in value:
+        from ruamel.yaml.scalarstring import LiteralScalarString
+
+        return LiteralScalarString(value)
+    return value
 
 
 def build_spec(definition: Definition, values: Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Spec:

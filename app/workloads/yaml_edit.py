@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from app.errors import N_, BadValue
 from app.workloads import yaml_source
 from app.workloads.findings import escaped
@@ -67,6 +65,8 @@ def round_trip(text: str, patch: Mapping[str, Any]) -> str:
 
     Raises CannotEdit.
     """
+    from ruamel.yaml import YAML
+
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 4096

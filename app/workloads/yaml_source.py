@@ -1,21 +1,21 @@
 """YAML that people write, read strictly: bounded before and while it is parsed, with the place of every value.
 
 YAML 1.2, without what a definition has no need of and what makes small files enormous or ambiguous: aliases, tags,
-repeated keys, keys that are no text. The text itself is kept elsewhere; here it is only looked at.
+repeated keys, keys that are no text. The text itself is kept elsewhere; here it is only looked at. The parser is
+loaded with the first text: the web process can do without it for long.
 """
 
 import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import ScalarNode
+from typing import TYPE_CHECKING, Any
 
 from app.errors import N_, FieldError
 from app.workloads.findings import escaped
+
+if TYPE_CHECKING:
+    from ruamel.yaml.error import MarkedYAMLError
 
 MAX_BYTES = 128 * 1024
 MAX_DEPTH = 20
@@ -81,6 +81,8 @@ def read_bytes(body: bytes) -> Source:
 
 def read(text: str) -> Source:
     """The mapping that `text` holds. Raises SourceError, with the line of each mistake."""
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise SourceError(FieldError("", N_("is larger than {most} KiB"), slots={"most": MAX_BYTES // 1024}))
     if found := _NO_TEXT.search(text):
@@ -106,7 +108,7 @@ def _too_deep(line: int) -> SourceError:
     return SourceError(FieldError("", N_("is nested deeper than {most}"), line=line, slots={"most": MAX_DEPTH}))
 
 
-def _grammar(text: str, error: MarkedYAMLError) -> FieldError:
+def _grammar(text: str, error: "MarkedYAMLError") -> FieldError:
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else None
     rows = text.split("\n")
@@ -122,7 +124,11 @@ class _Builder:
     """Makes nodes of the parser's events in one pass, so that the limits hold while it is read."""
 
     def __init__(self, text: str) -> None:
+        from ruamel.yaml import YAML
+        from ruamel.yaml.nodes import ScalarNode
+
         reader = YAML(typ="safe", pure=True)
+        self._scalar_kind = ScalarNode
         self._events: Iterator[Any] = iter(reader.parse(text))
         self._reader = reader
         self._count = 0
@@ -166,7 +172,7 @@ class _Builder:
         return self._mapping(event, pointer, depth)
 
     def _scalar(self, event: Any, pointer: str) -> Node:
-        tag = str(self._reader.resolver.resolve(ScalarNode, event.value, event.implicit)).rpartition(":")[2]
+        tag = str(self._reader.resolver.resolve(self._scalar_kind, event.value, event.implicit)).rpartition(":")[2]
         line = event.start_mark.line + 1
         try:
             value = _value(tag, event.value)

@@ -98,7 +98,7 @@ class Fleet:
         """A Celery worker, started."""
         options = ["--concurrency", str(concurrency), "--loglevel", "warning", "--pool", pool]
         options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "-n", f"w{number}@%h"]
-        command = [sys.executable, "-m", "celery", "-A", "app.queue", "worker", *options]
+        command = [sys.executable, "-m", "celery", "-A", "app.workers.broker", "worker", *options]
         return self._add(f"worker{number}", command, environment)
 
     def controller(self, number: int, environment: Mapping[str, str] | None = None) -> Member:

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.clusters.base import ObjectStatus, ReplicaStatus
-from app.queue import celery
 from app.services import leases, observations
 from app.settings import get_settings
 from app.workers import dispatch, liveness
+from app.workers.broker import celery
 from tests.workers.test_convergence import World, actor, stop, submit, world
 
 __all__ = ["actor", "stop", "submit", "world"]

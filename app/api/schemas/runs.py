@@ -122,8 +122,6 @@ class RunItem(BaseModel):
     state: str | None = None
     desired: str | None = None
     tags: list[str] | None = None
-    experiment: str | None = None
-    archived: bool | None = None
     created_by: str | None = None
     priority: str | None = None
     pool: str | None = None
@@ -138,6 +136,8 @@ class RunItem(BaseModel):
     ran_seconds: float | None = None
     version: int | None = None
     # Only when asked for.
+    experiment: str | None = None
+    archived: bool | None = None
     project: str | None = None
     kind: str | None = None
     replicas: int | None = None

@@ -115,7 +115,7 @@ def _submit(visitor: Visitor, project: ProjectRef, origin: Any, checked: Checked
         spec,
         origin.source if is_same_code else {},
         once=claim,
-        parent_id=origin.id if origin else None,
+        parent=origin,
         definition=runs.made_of(origin) if origin else None,
     )
 
