@@ -237,3 +237,26 @@ def test_every_error_can_be_shown_without_a_database(language: str) -> None:
                 assert translate(negotiate(language), kind.title) in html.unescape(bytes(answer.body).decode())
             if kind.retry_after:
                 assert answer.headers["retry-after"] == str(kind.retry_after)
+
+
+def test_pages_are_sent_compressed_and_answers_of_the_api_as_they_are(console: Console) -> None:
+    plain = console.get(VISION, "alice", accept_encoding="identity")
+    packed = console.get(VISION, "alice", accept_encoding="gzip")
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "accept-encoding" in packed.headers["vary"].lower()
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 4
+    assert "resnet50-imagenet-b512" in packed.text
+    answer = console.get("/api/v1/projects/vision/runs", "alice", accept_encoding="gzip")
+    assert "content-encoding" not in answer.headers
+
+
+def test_no_page_repeats_the_token_of_its_forms(console: Console) -> None:
+    pages = [console.get("/me", "alice").text for _ in range(3)]
+    tokens = [set(re.findall(r'name="csrf" value="(\w+)"', page)) for page in pages]
+    assert all(len(found) == 1 for found in tokens)
+    assert len(set.union(*tokens)) == 3
+    for token in set.union(*tokens):
+        assert console.post("/preferences", {"csrf": token, "theme": "dark"}, "alice").status_code == 303
+        for wrong in (token[:-2], token[:32], "", "zz" * 32, token[:-1] + ("0" if token[-1] != "0" else "1")):
+            assert console.post("/me", {"csrf": wrong, "display_name": "x"}, "alice").status_code == 403
