@@ -9,12 +9,12 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import observability
+from app.api.packing import packing
 from app.api.problems import BodyTooLarge, Misdirected, as_app_error
 from app.errors import AppError
 from app.settings import Settings
@@ -37,8 +37,6 @@ _HEADERS = [
 ]
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SNAPSHOT = re.compile(r"/api/v1/projects/[^/]+/snapshots/")
-# Answers of the API are small or files; what is static is kept compressed.
-_AS_THEY_ARE = ("/api/", "/static/", "/livez", "/readyz")
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked for by address, not by name
 
@@ -48,7 +46,6 @@ class Edge:
 
     def __init__(self, app: ASGIApp, settings: Settings, render: ErrorRenderer) -> None:
         self.app = app
-        self.pages = GZipMiddleware(app, minimum_size=1024, compresslevel=4)
         self.render = render
         self.max_body = settings.web.max_body_bytes
         self.max_snapshot = settings.limits.snapshot_bytes
@@ -96,8 +93,7 @@ class Edge:
             self._admit(scope, host)
             if scope["method"] in _HAS_BODY:
                 receive = self._bounded(scope, receive, length)
-            app = self.app if scope["path"].startswith(_AS_THEY_ARE) else self.pages
-            await app(scope, receive, send_with_headers)
+            await self.app(scope, receive, packing(scope, send_with_headers))
         except Exception as error:  # the last resort: logged with an id and answered
             request = Request(scope)
             found = as_app_error(request, error)

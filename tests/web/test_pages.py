@@ -239,16 +239,23 @@ def test_every_error_can_be_shown_without_a_database(language: str) -> None:
                 assert answer.headers["retry-after"] == str(kind.retry_after)
 
 
-def test_pages_are_sent_compressed_and_answers_of_the_api_as_they_are(console: Console) -> None:
-    plain = console.get(VISION, "alice", accept_encoding="identity")
-    packed = console.get(VISION, "alice", accept_encoding="gzip")
-    assert "content-encoding" not in plain.headers
-    assert packed.headers["content-encoding"] == "gzip"
-    assert "accept-encoding" in packed.headers["vary"].lower()
-    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 4
-    assert "resnet50-imagenet-b512" in packed.text
-    answer = console.get("/api/v1/projects/vision/runs", "alice", accept_encoding="gzip")
-    assert "content-encoding" not in answer.headers
+def test_pages_and_lists_are_packed_only_for_who_asks_from_our_own_pages(console: Console) -> None:
+    for path, said in ((VISION, "resnet50-imagenet-b512"), ("/api/v1/projects/vision/runs", "resnet50-imagenet-b512")):
+        plain = console.get(path, "alice", accept_encoding="identity", sec_fetch_site="same-origin")
+        packed = console.get(path, "alice", accept_encoding="br, gzip", sec_fetch_site="same-origin")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "accept-encoding" in packed.headers["vary"].lower()
+        assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+        assert said in packed.text
+        refused = console.get(path, "alice", accept_encoding="gzip;q=0, br", sec_fetch_site="same-origin")
+        for answer in (plain, refused):
+            assert "content-encoding" not in answer.headers
+            assert said in answer.text
+    # A link on another site may lead here, and who put it there must learn nothing from the length.
+    strange = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    led = console.get(VISION, "alice", accept_encoding="gzip", **strange)
+    assert led.status_code == 200
+    assert "content-encoding" not in led.headers
 
 
 def test_no_page_repeats_the_token_of_its_forms(console: Console) -> None:
