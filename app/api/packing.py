@@ -6,6 +6,7 @@ inexact by a header field of random length. Forms' tokens differ in each answer 
 """
 
 import asyncio
+import re
 import secrets
 import struct
 import zlib
@@ -19,6 +20,7 @@ PAD = 100  # most bytes of the field of random length
 _LEVEL = 2
 _IN_THREAD = 256 * 1024  # bytes: from here on the event loop would be kept for more than 2 ms
 _TYPES = ("text/html", "application/json", "application/problem+json")
+_REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
 _OWN_SITES = ("", "same-origin", "none")
 # Magic, deflate, "a file name follows", no time, no flags, unknown system (RFC 1952, 2.3).
 _HEAD = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff"
@@ -29,7 +31,7 @@ def takes_gzip(accept_encoding: str) -> bool:
     for part in accept_encoding.lower().split(","):
         name, _, rest = part.partition(";")
         if name.strip() == "gzip":
-            return rest.replace(" ", "").rstrip("0").rstrip(".") not in ("q=", "q")
+            return _REFUSED.fullmatch(rest.strip()) is None
     return False
 
 

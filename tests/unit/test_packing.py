@@ -72,7 +72,7 @@ def test_a_large_one_too() -> None:
 def test_streams_pass_piece_by_piece(kind: str, length: int | None) -> None:
     messages = [start(kind, length), body(more=True), body(more=True), body()]
     after = passed_on(messages)
-    assert [one for one in after[1:]] == [messages[:2], messages[:3], messages]
+    assert after[1:] == [messages[:2], messages[:3], messages]
     if length is None:
         assert after[0] == messages[:1], "a head that waits for a first event tells nobody that the stream is open"
 
@@ -130,13 +130,12 @@ def test_accept_encoding(header: str, takes: bool) -> None:
     assert takes_gzip(header) is takes
 
 
-def test_a_right_guess_beside_a_secret_cannot_be_told_by_the_length() -> None:
-    """The same two bodies, one a better guess than the other, have lengths that overlap; without the pad they do not."""
+def test_a_right_guess_beside_a_secret_cannot_be_told_by_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
     page = b"<main>" + BODY + b"secret=4f9a01c7 q="
     right, wrong = page + b"secret=4f9a01c7</main>", page + b"secret=zzqxkwvy</main>"
-    of_right = {len(packed(right)) for _ in range(300)}
-    of_wrong = {len(packed(wrong)) for _ in range(300)}
-    assert min(of_wrong) > min(of_right), "packing does tell them apart: this is what the pad is for"
-    assert max(of_right) > max(of_wrong) - PAD / 4
-    assert max(of_right) - min(of_right) > PAD / 2
-    assert len(of_right & of_wrong) > PAD / 4
+    found = [len(packed(right)) for _ in range(300)]
+    monkeypatch.setattr("secrets.randbelow", lambda _: 0)
+    shortest, told_by = len(packed(right)), len(packed(wrong)) - len(packed(right))
+    assert 0 < told_by < PAD / 4, "packing does tell a right guess: this is what the random part is for"
+    assert len(set(found)) > PAD / 2
+    assert shortest <= min(found) < max(found) <= shortest + PAD
