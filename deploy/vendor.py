@@ -28,10 +28,10 @@ SHIPPED_PACKAGES: list[tuple[str, str, dict[str, str]]] = [
         {"files/inter-latin-wght-normal.woff2": "inter.woff2", "LICENSE": "inter.LICENSE"},
     ),
     (
-        "@fontsource-variable/jetbrains-mono",
+        "@fontsource/jetbrains-mono",
         "5.3.0",
         {
-            "files/jetbrains-mono-latin-wght-normal.woff2": "jetbrains-mono.woff2",
+            "files/jetbrains-mono-latin-400-normal.woff2": "jetbrains-mono.woff2",
             "LICENSE": "jetbrains-mono.LICENSE",
         },
     ),

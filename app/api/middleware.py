@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import observability
+from app.api.packing import packing
 from app.api.problems import BodyTooLarge, Misdirected, as_app_error
 from app.errors import AppError
 from app.settings import Settings
@@ -92,7 +93,7 @@ class Edge:
             self._admit(scope, host)
             if scope["method"] in _HAS_BODY:
                 receive = self._bounded(scope, receive, length)
-            await self.app(scope, receive, send_with_headers)
+            await self.app(scope, receive, packing(scope, send_with_headers))
         except Exception as error:  # the last resort: logged with an id and answered
             request = Request(scope)
             found = as_app_error(request, error)

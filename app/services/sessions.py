@@ -21,6 +21,8 @@ from app.services import audit, links, passwords, throttle
 from app.services.identity import token_hash
 from app.settings import get_settings
 
+_CSRF_BYTES = 16
+
 log = structlog.get_logger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -171,8 +173,12 @@ def read_cookie(header: str | None) -> str | None:
 
 
 def csrf_token(session_hash: bytes) -> str:
-    """The token that forms and scripts of this session send with each unsafe request."""
-    return hmac.new(get_settings().signing_key, b"csrf\0" + session_hash, hashlib.sha256).hexdigest()[:40]
+    """The token that forms and scripts of this session send with each unsafe request: another one each time.
+
+    Pages are sent compressed, and a secret that stood in many of them could be guessed from their lengths (BREACH).
+    """
+    pad = secrets.token_bytes(_CSRF_BYTES)
+    return (pad + _mixed(pad, _csrf_secret(session_hash))).hex()
 
 
 def check_origin(method: str, headers: Mapping[str, str]) -> None:
@@ -204,8 +210,21 @@ def check_not_cross_site(headers: Mapping[str, str]) -> None:
 
 def check_csrf(session_hash: bytes, sent: str | None) -> None:
     """Raises CrossSite unless `sent` (header X-CSRF-Token or form field csrf) is this session's token."""
-    if not sent or not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_token(session_hash).encode()):
+    try:
+        given = bytes.fromhex(sent or "")
+    except ValueError:
+        raise CrossSite from None
+    secret = _mixed(given[:_CSRF_BYTES], given[_CSRF_BYTES:])
+    if len(given) != 2 * _CSRF_BYTES or not hmac.compare_digest(secret, _csrf_secret(session_hash)):
         raise CrossSite
+
+
+def _csrf_secret(session_hash: bytes) -> bytes:
+    return hmac.digest(get_settings().signing_key, b"csrf\0" + session_hash, hashlib.sha256)[:_CSRF_BYTES]
+
+
+def _mixed(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=False))
 
 
 def _own_origin(headers: Mapping[str, str]) -> str:

@@ -7,8 +7,13 @@ const page = document.documentElement;
 export const remember = (name, value) => {
   document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=31536000; samesite=lax`;
 };
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (zone && !document.cookie.includes("berth_zone=")) remember("berth_zone", zone);
+// When there is nothing else to do: reading cookies and finding the zone take as long as drawing a table.
+const later = window.requestIdleCallback ?? ((act) => setTimeout(act, 200));
+later(() => {
+  if (document.cookie.includes("berth_zone=")) return;
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) later(() => remember("berth_zone", zone));
+});
 
 // Toasts stand beside the page's own words, never in their place.
 const toasts = $("#toasts");

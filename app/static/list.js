@@ -7,7 +7,7 @@ let last = null;
 
 function tell() {
   const found = boxes(), ticked = found.filter((box) => box.checked).length;
-  count.textContent = all.checked ? form.dataset.all : form.dataset.some.replace("{count}", ticked.toLocaleString("en-US"));
+  count.textContent = all.checked ? form.dataset.all : form.dataset.some.replace("{count}", String(ticked).replace(/\B(?=(\d{3})+$)/g, ","));
   $("#pick-compare").disabled = all.checked || ticked < 2 || ticked > 20;
   for (const box of found) box.closest("tr").classList.toggle("on", box.checked);
   $("#pick-page").checked = ticked === found.length && ticked > 0;

@@ -1,7 +1,8 @@
 """Style sheet, scripts, fonts and icons: read once, compressed once, named by their content, cached for ever.
 
 All files share one version in their path (`/static/<version>/app.css`), so that what they refer to by a
-relative path (a font, a module) is of the same version too.
+relative path (a font, a module) is of the same version too. `app.js` is served with htmx before it, which every page
+needs, and the icon is part of the pages: each request less is a round trip less for those far away.
 """
 
 import gzip
@@ -10,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -25,6 +27,8 @@ _TYPES = {
 }
 # Lines of our own scripts that are nothing but a comment: for those who read the source, not for browsers.
 _COMMENT = re.compile(rb"^[ ]*//.*\n", re.MULTILINE)
+# Libraries that a script of ours is served behind. A module has its names for itself, so they are handed on.
+_BEHIND = {"app.js": ("vendor/htmx.min.js", b"\nwindow.htmx=htmx;\n")}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -48,6 +52,9 @@ def assets() -> dict[str, Asset]:
             plain = path.read_bytes()
             if path.suffix == ".js" and path.parent == FOLDER:
                 plain = _COMMENT.sub(b"", plain)
+                if path.name in _BEHIND:
+                    library, handed_on = _BEHIND[path.name]
+                    plain = (FOLDER / library).read_bytes() + handed_on + plain
             packed = None if path.suffix == ".woff2" else gzip.compress(plain, 9, mtime=0)
             found[path.relative_to(FOLDER).as_posix()] = Asset(plain, packed, _TYPES[path.suffix])
     return found
@@ -66,6 +73,12 @@ def url(name: str) -> str:
     """The address of a file of this version. Raises KeyError for one that does not exist."""
     assets()[name]
     return f"/static/{version()}/{name}"
+
+
+@lru_cache
+def icon_uri() -> str:
+    """The icon of browser tabs, as an address that holds it."""
+    return "data:image/svg+xml," + quote(assets()["favicon.svg"].plain.decode().strip(), safe=" /:=<>'")
 
 
 @router.get("/static/{asked}/{name:path}", name="asset")

@@ -127,6 +127,7 @@ def environment(language: str) -> Environment:
         icon=icon,
         prose=prose,
         asset=assets.url,
+        icon_uri=assets.icon_uri(),
         key_groups=keys.GROUPS,
         navigation=navigation,
         key_sheet=partial(key_sheet, language),

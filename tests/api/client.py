@@ -25,7 +25,8 @@ class AppTransport(httpx.BaseTransport):
     async def _send(self, method: str, url: httpx.URL, headers: Any, body: bytes) -> httpx.Response:
         request = httpx.Request(method, url, headers=headers, content=body)
         response = await self.inner.handle_async_request(request)
-        content = await response.aread()
+        # As it was sent: the client takes off what it is packed in.
+        content = b"".join([part async for part in response.aiter_raw()])
         return httpx.Response(response.status_code, headers=response.headers, content=content)
 
 

@@ -54,7 +54,7 @@ _FOUND = """() => {
     for (const name of ['href', 'src', 'action', 'formAction', 'data'])
       if (typeof el[name] === 'string' && el.hasAttribute(name.toLowerCase())) {
         const to = new URL(el[name], location.href);
-        const own = to.origin === location.origin || (el.localName === 'img' && to.protocol === 'data:');
+        const own = to.origin === location.origin || (el.matches('img,head>link[rel=icon]') && to.protocol === 'data:');
         if (!own || to.username) found.push(el.localName + ' leads to ' + el[name].slice(0, 80));
       }
   }

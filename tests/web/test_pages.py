@@ -237,3 +237,33 @@ def test_every_error_can_be_shown_without_a_database(language: str) -> None:
                 assert translate(negotiate(language), kind.title) in html.unescape(bytes(answer.body).decode())
             if kind.retry_after:
                 assert answer.headers["retry-after"] == str(kind.retry_after)
+
+
+def test_pages_and_lists_are_packed_only_for_who_asks_from_our_own_pages(console: Console) -> None:
+    for path, said in ((VISION, "resnet50-imagenet-b512"), ("/api/v1/projects/vision/runs", "resnet50-imagenet-b512")):
+        plain = console.get(path, "alice", accept_encoding="identity", sec_fetch_site="same-origin")
+        packed = console.get(path, "alice", accept_encoding="br, gzip", sec_fetch_site="same-origin")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "accept-encoding" in packed.headers["vary"].lower()
+        assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+        assert said in packed.text
+        refused = console.get(path, "alice", accept_encoding="gzip;q=0, br", sec_fetch_site="same-origin")
+        for answer in (plain, refused):
+            assert "content-encoding" not in answer.headers
+            assert said in answer.text
+    # A link on another site may lead here, and who put it there must learn nothing from the length.
+    strange = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    led = console.get(VISION, "alice", accept_encoding="gzip", **strange)
+    assert led.status_code == 200
+    assert "content-encoding" not in led.headers
+
+
+def test_no_page_repeats_the_token_of_its_forms(console: Console) -> None:
+    pages = [console.get("/me", "alice").text for _ in range(3)]
+    tokens = [set(re.findall(r'name="csrf" value="(\w+)"', page)) for page in pages]
+    assert all(len(found) == 1 for found in tokens)
+    assert len(set.union(*tokens)) == 3
+    for token in set.union(*tokens):
+        assert console.post("/preferences", {"csrf": token, "theme": "dark"}, "alice").status_code == 303
+        for wrong in (token[:-2], token[:32], "", "zz" * 32, token[:-1] + ("0" if token[-1] != "0" else "1")):
+            assert console.post("/me", {"csrf": wrong, "display_name": "x"}, "alice").status_code == 403
