@@ -108,11 +108,20 @@ def _facts(run: Facts) -> dict[str, dict[str, Any]]:
         "parameters": dict(spec.get("parameters") or {}),
         "code": code,
         "definition": {"definition": run.definition},
-        "settings": {name: spec[name] for name in spec if name not in _ELSEWHERE | _LABELS},
+        "settings": {name: spec[name] for name in spec if name not in _ELSEWHERE | _LABELS}
+        | ({"secrets": _secrets(spec["secrets"])} if "secrets" in spec else {}),
         "environment": environment | {"python_version": run.python_version},
         "resources": {name: spec.get(name) for name in _RESOURCES},
         "platform": dict(run.platform),
     }
+
+
+def _secrets(uses: Any) -> Any:
+    """Which secrets a program is given, as the command line names them; what has another form stays as it is."""
+    if not isinstance(uses, list) or not uses or not all(isinstance(use, Mapping) for use in uses):
+        return uses
+    places = [f"${use['env']}" if use.get("env") else use.get("file") for use in uses]
+    return ", ".join(f"{use.get('name')} ({place})" for use, place in zip(uses, places, strict=True))
 
 
 def _packages(runs: Sequence[Facts]) -> list[dict[str, str | None]]:

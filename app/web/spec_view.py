@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import N_
+from app.i18n import translate_plural
 from app.repositories.capsules import AttemptRow
 from app.services.capsules import RunCapsule
 from app.web import formats
@@ -145,7 +146,8 @@ def _facts(view: View, found: RunCapsule) -> list[Fact]:
         made.append(Fact(view.say("Snapshot"), digest, is_code=True))
         size = view.say("not kept any more")
         if kept is not None:
-            size = view.say("{count} files, {size}", count=formats.grouped(kept.files), size=formats.size(kept.bytes))
+            slots = {"count": formats.grouped(kept.files), "size": formats.size(kept.bytes)}
+            size = translate_plural(view.language, "{count} file, {size}", "{count} files, {size}", kept.files, **slots)
         made.append(Fact(view.say("Files"), size))
     if source.get("git_commit"):
         dirty = view.say(" (with uncommitted changes)") if source.get("git_dirty") else ""

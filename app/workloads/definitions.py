@@ -186,8 +186,19 @@ def _try(made: Definition, named: Mapping[str, Any]) -> list[FieldError]:
         build_spec(made, values)
     except ValidationError as error:
         findings = [{**finding, "loc": ("body", "spec", *finding["loc"])} for finding in error.errors()]
-        return [one for one in field_errors(findings) if not _rests_on(made.spec, one.pointer, guessed)]
+        return [_nearest(one) for one in field_errors(findings) if not _rests_on(made.spec, one.pointer, guessed)]
     return []
+
+
+def _nearest(error: FieldError) -> FieldError:
+    """With the field of a spec that an unknown one may have been meant for."""
+    place, _, name = error.pointer.rpartition("/")
+    if error.message != "is not a field here" or place != "/spec":
+        return error
+    near = difflib.get_close_matches(name, KINDS["job"].spec.model_fields, n=1)
+    if not near:
+        return error
+    return replace(error, message=N_("is not a field here; did you mean {near}?"), slots={"near": near[0]})
 
 
 def _rests_on(spec: Any, pointer: str, guessed: set[str]) -> bool:

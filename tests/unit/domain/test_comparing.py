@@ -82,3 +82,9 @@ def test_only_packages_that_differ_are_lines() -> None:
     assert parts["environment"].lines == (Line("package/numpy", ("2.1.0", None, "2.2.1")),)
     parts = {part.key: part for part in compare([Facts({}, {}, packages=one) for one in known[:2]])}
     assert parts["environment"].lines == (), "what is not known does not differ"
+
+
+def test_secrets_are_named_as_the_command_line_names_them() -> None:
+    uses = [{"name": "HF_TOKEN", "env": "TOKEN", "file": None}, {"name": "ssh-key", "file": "id_ed25519"}]
+    parts = {part.key: part for part in compare([Facts({"secrets": uses}, {}), Facts({"secrets": []}, {})])}
+    assert parts["settings"].lines == (Line("secrets", ("HF_TOKEN ($TOKEN), ssh-key (id_ed25519)", "[]")),)

@@ -142,3 +142,9 @@ def test_differences_in_words() -> None:
         ("/parameters/y", "added"),
         ("/spec/cpu", "removed"),
     ]
+
+
+def test_a_field_that_is_none_names_the_nearest() -> None:
+    _, errors = check("name: x\nspec:\n  comand: [echo]\n  colour: red\n")
+    said = {error.pointer: error.slots.get("near") for error in errors}
+    assert (said["/spec/comand"], said["/spec/colour"]) == ("command", None)
