@@ -6,6 +6,7 @@ itself (400, 405, 412, 413, 415, 421, 428) are defined here and nowhere else.
 
 import json
 import uuid
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
@@ -15,10 +16,11 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy import exc as sa
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from app import i18n
 from app.errors import N_, AppError, Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
+from app.stores.objects import StoreDown
 from app.workloads.findings import field_errors
 
 log = structlog.get_logger(__name__)
@@ -135,6 +137,7 @@ _UNAVAILABLE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg_pool.PoolTimeout,
+    StoreDown,
 )
 
 
@@ -166,10 +169,19 @@ def as_app_error(request: Request, error: Exception) -> AppError:
 def _methods_here(request: Request) -> list[str]:
     """What is possible at this path, over all of its routes: Starlette's own answer knows one route only."""
     methods: set[str] = set()
-    for route in request.app.router.routes:
-        if isinstance(route, Route) and route.path_regex.match(request.scope["path"]):
+    for route in _routes(request.app.router.routes):
+        if route.path_regex.match(request.scope["path"]):
             methods |= route.methods or set()
     return sorted(methods)
+
+
+def _routes(found: Iterable[BaseRoute]) -> Iterator[Route]:
+    """All routes, also those of the pages, which FastAPI keeps in the routers they were included with."""
+    for route in found:
+        if isinstance(route, Route):
+            yield route
+        else:
+            yield from _routes(getattr(getattr(route, "original_router", None), "routes", ()))
 
 
 def language_of(request: Request) -> str:

@@ -196,7 +196,7 @@ class LocalCluster:
         return LogPiece(whole, offset + len(whole))
 
     def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
-        """Files whose names are not UTF-8 are left out: they could not be asked for."""
+        """Bytes of a name that are no UTF-8 come as lone surrogates, as `os.fsdecode` has them."""
         yield from local_files.walk(self._folder(run_id, attempt).file("output"))
 
     def environment(self, run_id: str, attempt: int) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ _ENVIRONMENT_SECONDS = 30 * 86400.0
 
 
 def walk(folder: str, below: str = "") -> Iterator[OutputFile]:
-    """Its regular files with UTF-8 names, sorted in each folder. Links are neither listed nor followed."""
+    """Its regular files, sorted in each folder. Links are neither listed nor followed."""
     try:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -24,8 +24,6 @@ def walk(folder: str, below: str = "") -> Iterator[OutputFile]:
         return
     for entry in found:
         path = f"{below}{entry.name}"
-        if any("\ud800" <= letter <= "\udfff" for letter in entry.name):
-            continue
         if entry.is_dir(follow_symlinks=False):
             yield from walk(entry.path, f"{path}/")
         elif entry.is_file(follow_symlinks=False):

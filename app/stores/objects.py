@@ -12,6 +12,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,10 @@ _KEY = re.compile(r"projects/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?:[0
 
 class ObjectMissing(FileNotFoundError):
     """There is nothing under that key."""
+
+
+class StoreDown(Exception):
+    """The store does not answer, or refuses its work. No OSError: what goes on without a file must not go on then."""
 
 
 class KeyRefused(ValueError):
@@ -77,7 +82,9 @@ def named(key: str) -> "ProjectObjects":
 
 @dataclass(frozen=True)
 class ProjectObjects:
-    """All that can be done with objects, in one project. Every method raises KeyRefused for a key outside of it."""
+    """All that can be done with objects, in one project. Every method raises KeyRefused for a key outside of it, and
+    StoreDown where the store does not answer.
+    """
 
     project_id: uuid.UUID
 
@@ -90,7 +97,14 @@ class ProjectObjects:
         import obstore
 
         part = max(_UPLOAD_PART, -(-(size or 0) // _UPLOAD_PARTS))
-        obstore.put(_store(), self._own(key), data, chunk_size=part, max_concurrency=_UPLOADS_AT_ONCE)
+        own = self._own(key)
+        with _answering():
+            try:
+                obstore.put(_store(), own, data, chunk_size=part, max_concurrency=_UPLOADS_AT_ONCE)
+            except FileNotFoundError as error:
+                if error.errno is None:  # the store's own, of a bucket that is not there, and not of what is read
+                    raise StoreDown(str(error)) from error
+                raise
 
     def get(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes from `start` up to, not including, `end`, in pieces of at most 4 MiB. Raises ObjectMissing
@@ -110,8 +124,10 @@ class ProjectObjects:
         """Whether there is something under the key."""
         import obstore
 
+        own = self._own(key)
         try:
-            obstore.head(_store(), self._own(key))
+            with _answering():
+                obstore.head(_store(), own)
         except FileNotFoundError:
             return False
         return True
@@ -122,7 +138,8 @@ class ProjectObjects:
 
         for key in [self._own(key) for key in keys]:
             try:
-                obstore.delete(_store(), key)
+                with _answering():
+                    obstore.delete(_store(), key)
             except FileNotFoundError:
                 continue
 
@@ -153,11 +170,23 @@ def _part(key: str, start: int, end: int | None, tag: str | None) -> tuple[bytes
         return bytes(found.bytes()), found.meta["size"], found.meta["e_tag"]
     except FileNotFoundError:
         raise ObjectMissing(key) from None
-    except obstore.exceptions.BaseError:
+    except obstore.exceptions.BaseError as error:
         # Stores differ in how they refuse a range of an object without any bytes.
-        if start == 0 and tag is None and obstore.head(_store(), key)["size"] == 0:
-            return b"", 0, None
-        raise
+        with _answering():
+            if start == 0 and tag is None and obstore.head(_store(), key)["size"] == 0:
+                return b"", 0, None
+        raise StoreDown(str(error)[:500]) from error
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turns what obstore raises, apart from FileNotFoundError, into StoreDown."""
+    import obstore
+
+    try:
+        yield
+    except obstore.exceptions.BaseError as error:
+        raise StoreDown(str(error)[:500]) from error
 
 
 def _parts(key: str, start: int, end: int, first: bytes, tag: str | None) -> Iterator[bytes]:

@@ -33,6 +33,8 @@ def render_error(request: Request, error: AppError) -> Response:
     """The answer to a browser. Somebody who is not signed in is sent to sign in and comes back afterwards."""
     is_partial = request.headers.get("hx-request") == "true"
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 405:
+        headers["Allow"] = ", ".join(error.fields.get("allow", ()))  # the page's hint names it
     if error.status == 401:
         return _sign_in(request, is_partial)
     language, theme = preferences(request)

@@ -219,6 +219,21 @@ def test_an_object_that_is_lost(world: World, run: Run, folder: Folder) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "OUTPUT_LOST")
 
 
+def test_a_store_that_is_away(world: World, run: Run, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("model", b"bytes")
+    store(folder, run)
+    for name, value in (("BUCKET", "b"), ("ENDPOINT", "http://127.0.0.1:9"), ("ACCESS_KEY", "a"), ("SECRET_KEY", "s")):
+        monkeypatch.setenv(f"BERTH_OBJECTS__{name}", value)
+    get_settings.cache_clear()
+    try:
+        answer = fetch(world, run, "model")
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
+    assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+    assert answer.headers["retry-after"]
+
+
 def test_who_may_read(world: World, run: Run, folder: Folder) -> None:
     folder.write("model", b"bytes")
     store(folder, run)

@@ -130,12 +130,14 @@ class TestContract:
         plan = world.plan(
             "import os\nout = os.environ['BERTH_OUTPUT']\nos.makedirs(out + '/a/b')\n"
             "open(out + '/a/b/model.bin', 'w').write('12345')\nos.symlink('/etc/passwd', out + '/link')\n"
+            "open(os.fsencode(out) + b'/caf\\xe9', 'w').write('latin')\n"
             "os.symlink('/etc', out + '/folder')\nos.mkfifo(out + '/pipe')\n"
             "open(os.environ['BERTH_CHECKPOINT'] + '/epoch', 'w').write('7')\n"
         )
         assert world.run(plan).exit_code == 0
         assert [(file.path, file.size, file.source.read_text()) for file in world.cluster.outputs(plan.run_id, 1)] == [
-            ("a/b/model.bin", 5, "12345")
+            ("a/b/model.bin", 5, "12345"),
+            ("caf\udce9", 5, "latin"),
         ]
         world.cluster.clean_up(plan.run_id, 1, last=False)
         again = world.plan(

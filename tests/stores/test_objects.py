@@ -209,3 +209,19 @@ def test_the_settings_are_the_tests_own(store: str, tmp_path: Path) -> None:
 def test_whoever_touches_no_object_does_not_load_the_library() -> None:
     code = "import sys, app.main; app.main.create_app(); sys.exit('obstore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["ENDPOINT", "BUCKET"])
+def test_a_store_that_is_away_is_said_to_be_and_is_no_missing_file(
+    store: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store != "s3":
+        pytest.skip("a folder is there or is made")
+    monkeypatch.setenv(f"BERTH_OBJECTS__{name}", {"ENDPOINT": "http://127.0.0.1:9", "BUCKET": "not-there"}[name])
+    get_settings.cache_clear()
+    with pytest.raises(objects.StoreDown):
+        MINE.put(KEY, b"what a worker must not take for a file that its program removed")
+    if name == "ENDPOINT":
+        for ask in (MINE.exists, MINE.get, lambda key: MINE.delete([key])):
+            with pytest.raises(objects.StoreDown):
+                ask(KEY)

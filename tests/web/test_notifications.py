@@ -63,6 +63,46 @@ def test_a_webhook_from_its_making_to_its_end(console: Console, url: str) -> Non
     assert "whsec" not in told
 
 
+CHAT = {"channel": "chat", "target": "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"}
+
+
+@pytest.mark.parametrize("url", [VISION, OWN])
+@pytest.mark.parametrize(
+    ("made", "new"),
+    [(FORM, "https://example.org/other?key=n3w"), (FORM | CHAT, CHAT["target"].replace("A1BRTD4JD", "A1BRTD4JE"))],
+    ids=["webhook", "chat"],
+)
+def test_the_form_changes_everything_and_shows_no_old_address(
+    console: Console, url: str, made: dict[str, str], new: str
+) -> None:
+    console.post(url, made, "alice")
+    before = found()
+    at = {"do": "update", "notification": str(before.id)}
+    page = console.get(f"{url}?show={before.id}", "alice").text
+    assert 'name="do" value="update"' in page
+    assert "s3cret" not in page
+    assert "A1BRTD4JD" not in page
+    changes = at | {"name": "hook", "event": "run.ended", "wait": "90m", "tags": "best", "language": "zh_CN"}
+    answer = console.post(url, changes | {"target": "", "whose": "all"}, "alice")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{url}?show={before.id}#log")
+    kept = found()
+    assert (kept.events, kept.wait_seconds, kept.tags, kept.language) == (["run.ended"], 5400, ["best"], "zh_CN")
+    assert (kept.whose, kept.channel) == ("all", before.channel)
+    assert (kept.target, kept.target_ciphertext) == (before.target, before.target_ciphertext), "an empty one is kept"
+    assert console.post(url, changes | {"target": new}, "alice").status_code == 303
+    after = found()
+    if before.channel == "webhook":
+        assert after.target == new
+    else:
+        assert after.target_ciphertext != before.target_ciphertext
+    for target in ("http://127.0.0.1/s3cret", "slack://nothing"):
+        refused = console.post(url, changes | {"target": target, "wait": "soon"}, "alice")
+        assert refused.status_code == 422
+        assert 'id="d-edit-target"' in refused.text, "said in the form that changes, not in the one for one more"
+        assert (target in refused.text) == (before.channel == "webhook"), "a chat's address is not sent back"
+    assert found().wait_seconds == 5400
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -108,7 +148,7 @@ def test_others_have_nothing_here(console: Console) -> None:
     for user, status in (("bob", 403), ("nobody", 404)):
         assert console.get(VISION, user).status_code == status
         assert console.post(VISION, FORM, user).status_code == status
-    for do in ("delete", "mute", "test", "rotate", "resend"):
+    for do in ("delete", "mute", "test", "rotate", "resend", "update"):
         for key in (theirs, str(uuid.uuid4()), "x"):
             answer = console.post(OWN, {"do": do, "notification": key, "delivery": theirs}, "alice")
             assert answer.status_code == 404, "a project's notification is not one's own"

@@ -125,7 +125,9 @@ def test_errors_are_pages_toasts_or_ways_to_sign_in(console: Console) -> None:
     gone = console.get(f"{VISION}/changes", None, hx_request="true")
     assert gone.status_code == 401
     assert gone.headers["hx-redirect"] == "/login"
-    assert console.client.put("/login").status_code == 405
+    put = console.client.put("/login")
+    assert put.status_code == 405
+    assert {"GET", "POST"} <= set(put.headers["allow"].split(", "))
     assert "text/html" in console.client.put("/login").headers["content-type"]
 
 

@@ -1,4 +1,4 @@
-"""Notifications of a project and one's own: what is set up, what was sent, and a form for one more."""
+"""Notifications of a project and one's own: what is set up and can be changed, what was sent, and one more."""
 
 import datetime
 import uuid
@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from app.domain.access import Action
 from app.domain.chat import NAMES as CHAT_SERVICES
 from app.domain.notifications import CHANNELS, EVENTS, FAILURES, TEST, WHOSE
+from app.domain.quantities import format_duration
 from app.errors import N_, AppError, Invalid, NotFound
 from app.i18n import LANGUAGES, translate
 from app.repositories import notifications as repository
@@ -45,6 +46,7 @@ class Row:
     name: str
     channel: str
     is_webhook: bool
+    is_chat: bool
     target: str
     events: list[str]
     scope: str
@@ -83,7 +85,9 @@ class Delivery:
 
 @dataclass
 class NotificationsPage:
-    """`is_own` is for one's own, otherwise of a project. `values` and `errors` are of the form."""
+    """`is_own` is for one's own, otherwise of a project. `values` and `errors` are of the form for one more, `edit` and
+    `edit_errors` of that which changes the open one.
+    """
 
     url: str
     is_own: bool
@@ -93,6 +97,8 @@ class NotificationsPage:
     more_url: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    edit: dict[str, Any] = field(default_factory=dict)
+    edit_errors: dict[str, str] = field(default_factory=dict)
     secret: str | None = None
     said: str = ""
     has_mail: bool = False
@@ -179,8 +185,7 @@ def change_own(
 def _get(request: Request, project: str | None, show: str, before: int) -> Response:
     with visit(request) as visitor:
         place = _place(visitor, project, Action.NOTIFICATION_READ, Action.OWN_NOTIFICATION_READ)
-        values = {"channel": "webhook", "events": ["run.failed"], "wait": "1h", "language": visitor.language}
-        page = _page(visitor, place, show, before, values)
+        page = _page(visitor, place, show, before, _start(visitor))
         shell = _shell(visitor, place)
     return render("notifications/page.html", shell, page)
 
@@ -192,23 +197,35 @@ def _post(
     with visit(request) as visitor:
         check_form(request, visitor, csrf)
         place = _place(visitor, project, Action.NOTIFICATION_WRITE, Action.OWN_NOTIFICATION_WRITE)
-        if do != "create":
+        if do == "update":
+            try:
+                with visitor.session.begin_nested():
+                    _update(visitor, place, _key(ids[0]), values)
+                return see_other(f"{place.url}?show={quote(ids[0])}#log")
+            except Invalid as error:
+                problem = error
+                page = _page(visitor, place, ids[0], 0, _start(visitor))
+                page.edit_errors = _errors(visitor.language, error)
+                is_chat = page.open is not None and page.open.is_chat
+                page.edit = values | ({"target": ""} if is_chat else {})  # as below: a secret is not sent back
+        elif do != "create":
             secret = _do(visitor, place, do, *ids)
             if secret is None:
                 to = "" if do in ("delete", "mute", "unmute") else f"?show={quote(ids[0])}#log"
                 return see_other(place.url + to)
-            page = _page(visitor, place, ids[0], 0, {})
+            page = _page(visitor, place, ids[0], 0, _start(visitor))
             page.secret = secret
             return render("notifications/page.html", _shell(visitor, place), page)
-        try:
-            with visitor.session.begin_nested():
-                page = _create(visitor, place, values)
-        except (Invalid, notifications.MailNotSetUp, notifications.TooManyNotifications) as error:
-            problem = error
-            page = _page(visitor, place, "", 0, values)
-            page.errors = _errors(visitor.language, error)
-            if values["channel"] == "chat":  # a secret is not sent back, not even a wrong one
-                page.values = values | {"target": ""}
+        else:
+            try:
+                with visitor.session.begin_nested():
+                    page = _create(visitor, place, values)
+            except (Invalid, notifications.MailNotSetUp, notifications.TooManyNotifications) as error:
+                problem = error
+                page = _page(visitor, place, "", 0, values)
+                page.errors = _errors(visitor.language, error)
+                if values["channel"] == "chat":  # a secret is not sent back, not even a wrong one
+                    page.values = values | {"target": ""}
         shell = _shell(visitor, place)
     return render("notifications/page.html", shell, page, problem.status if problem else 200)
 
@@ -220,10 +237,27 @@ def _create(visitor: Visitor, place: _Place, values: dict[str, Any]) -> Notifica
     given = {name: value for name, value in values.items() if name != "only"}
     given["name"] = given["name"] or translate(visitor.language, CHANNELS[given["channel"]])
     made, secret = notifications.create_notification(visitor.session, visitor.actor, place.owner, given, project_id)
-    page = _page(visitor, place, str(made), 0, {"channel": "webhook", "events": ["run.failed"], "wait": "1h"})
+    page = _page(visitor, place, str(made), 0, _start(visitor))
     page.secret = secret
     page.said = translate(visitor.language, "{name} is set up.", name=given["name"])
     return page
+
+
+def _start(visitor: Visitor) -> dict[str, Any]:
+    """What the form for one more begins with."""
+    return {"channel": "webhook", "events": ["run.failed"], "wait": "1h", "language": visitor.language}
+
+
+def _update(visitor: Visitor, place: _Place, key: uuid.UUID, values: dict[str, Any]) -> None:
+    """What the form says; an empty address is the one that is kept, because it is never shown in full."""
+    found = repository.find_notification(visitor.session, place.owner, key)
+    if found is None:
+        raise NotFound
+    changes = {name: values[name] for name in ("name", "target", "events", "wait", "tags", "language", "whose")}
+    changes["name"] = changes["name"] or translate(visitor.language, CHANNELS[found["channel"]])
+    if not changes["target"]:
+        del changes["target"]
+    notifications.update_notification(visitor.session, visitor.actor, place.owner, key, changes)
 
 
 def _do(visitor: Visitor, place: _Place, do: str, notification: str, delivery: str) -> str | None:
@@ -292,6 +326,8 @@ def _page(visitor: Visitor, place: _Place, show: str, before: int, values: dict[
         page.rows.append(row)
         if row.is_open:
             page.open = row
+            page.edit = {name: found[name] for name in ("name", "events", "tags", "language", "whose")}
+            page.edit["wait"] = format_duration(found["wait_seconds"])
             listed = repository.list_deliveries(visitor.session, found["id"], before or None, _DELIVERIES + 1)
             page.deliveries = [_delivery(item, visitor) for item in listed[:_DELIVERIES]]
             if len(listed) > _DELIVERIES:
@@ -316,6 +352,7 @@ def _row(found: dict[str, Any], page: NotificationsPage, show: str, language: st
         found["name"],
         translate(language, CHANNELS[found["channel"]]),
         found["channel"] == "webhook",
+        found["channel"] == "chat",
         notifications.shown_target(found["channel"], found["target"]),
         events,
         scope,
