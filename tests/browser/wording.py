@@ -47,7 +47,8 @@ TEXTS = """() => {
 CUT_OFF = """(ours) => {
   const of = new RegExp(ours), found = [];
   for (const el of document.querySelectorAll('main *, .top *, .side *')) {
-    if (!el.clientWidth || el.closest('.sr,svg,#lines,pre,textarea,select,.uplot,[title],.crumbs :has(> [aria-current])')) continue;
+    if (!el.clientWidth || el.closest('.sr,svg,#lines,pre,textarea,select,.uplot,[title]')) continue;
+    if (el.closest('.crumbs :has(> [aria-current])')) continue;
     const style = getComputedStyle(el), hides = /hidden|clip/.test(style.overflowX);
     if (!hides && !el.matches('button,.btn,.tag,.st,th')) continue;
     if (el.scrollWidth <= el.clientWidth + 1 && !(hides && el.scrollHeight > el.clientHeight + 2)) continue;
