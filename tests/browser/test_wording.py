@@ -30,6 +30,7 @@ def test_longer_words_fit_and_none_are_left_in_english(chromium: Any, site: Site
     with pretending() as language:
         context = chromium.new_context(viewport={"width": WIDTHS[0], "height": 900})
         context.add_cookies(site.cookies(user, language=language, theme="light", zone="UTC"))
+        context.set_default_timeout(90_000)  # a busy machine is no finding
         page = context.new_page()
         for spec in (one for one in PAGES if one.user == user and not one.is_variant):
             page.set_viewport_size({"width": WIDTHS[0], "height": 900})
