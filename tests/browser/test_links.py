@@ -25,7 +25,7 @@ _SCREEN = r"""() => {
     .filter((one) => !['hidden', 'password'].includes(one.type))
     .map((one) => `${one.name || one.id}=${one.type.match(/checkbox|radio/) ? one.checked : one.value}`);
   const pressed = [...document.querySelectorAll('main :is([aria-pressed],[aria-current],[aria-sort])')]
-    .filter((one) => !one.closest('#log'))
+    .filter((one) => !one.matches('[data-does=follow]'))
     .map((one) => `${one.textContent.trim()} ${one.ariaPressed ?? ''} ${one.ariaSort ?? ''} ${one.ariaCurrent ?? ''}`);
   return [location.pathname, still(main.textContent).replace(/\s+/g, ' '), lines, controls, pressed.map(still)];
 }"""
