@@ -26,7 +26,7 @@ def answer(code: str, language: str, *headers: tuple[bytes, bytes]) -> str:
     cookie = (b"cookie", f"berth_language={language}".encode())
     scope = {"type": "http", "method": "POST", "path": "/x", "query_string": b"", "server": ("localhost", 80)}
     request = Request({**scope, "scheme": "http", "headers": [cookie, *headers]})
-    return bytes(render_error(request, PROBLEMS[code](**_EXAMPLES)).body).decode()
+    return bytes(render_error(request, PROBLEMS[code](None, **_EXAMPLES)).body).decode()
 
 
 def words(text: str) -> str:
