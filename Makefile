@@ -60,6 +60,9 @@ fmt: $(ready)  ## format the code and mend what can be mended
 lock: $(ready)  ## write requirements.lock anew (args=--upgrade for newer versions)
 	@sh deploy/lock.sh $(args)
 
+pictures: $(ready)  ## pictures of every page, theme, width and language; args=FOLDER (pictures)
+	@$(bin)/python -m tests.browser.gallery $(or $(args),pictures)
+
 bench: $(ready)  ## measure beside bare FastAPI + psycopg; writes docs/benchmarks.md
 	@$(bin)/python -m bench $(args)
 
@@ -69,4 +72,4 @@ bench-ui: $(ready)  ## measure the pages in a browser beside their goals; writes
 chaos: $(ready)  ## the fault experiments at their full size; args=--short takes about 12 minutes
 	@$(bin)/python -m tests.chaos $(args)
 
-.PHONY: help setup demo up test fuzz check fast lint types schema fmt lock bench bench-ui chaos
+.PHONY: help setup demo up test fuzz check fast lint types schema fmt lock pictures bench bench-ui chaos

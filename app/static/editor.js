@@ -10,9 +10,9 @@ export function go(line) {
   field.scrollTop = Math.max(0, (line - 6) * parseFloat(getComputedStyle(field).lineHeight));
 }
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("#problems [data-line]");
+  const link = event.target.closest("a[data-line]");
   if (link) { event.preventDefault(); go(Number(link.dataset.line)); }
 });
-const told = place?.closest("small") && document.documentElement.lang.startsWith("zh") ? (n) => `第 ${n} 行` : (n) => `Line ${n}`;
+const told = (n) => place.dataset.says.replace("{number}", n);
 const tell = () => { if (place) place.textContent = told(field.value.slice(0, field.selectionStart).split("\n").length); };
 for (const kind of ["keyup", "click", "input", "focus"]) field.addEventListener(kind, tell);

@@ -17,6 +17,7 @@ from app.workloads.base import Spec
 from app.workloads.run_text import Checked, Mistake
 
 _MOST_DIFFERENCES = 8
+_LONGEST_OTHER = 80
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,15 @@ class PoolChoice:
 
 
 @dataclass(frozen=True)
+class Other:
+    """What only the YAML has: its name with dots, its value in short, its line."""
+
+    name: str
+    text: str
+    line: int | None
+
+
+@dataclass(frozen=True)
 class Mark:
     """A line of the YAML: "bad" for a mistake, "chg" for what differs from the run it was copied from."""
 
@@ -103,6 +113,7 @@ class NewRunPage:
     send_fields: bool = False
     is_forced: bool = False
     more_title: str = ""
+    others: list[Other] = field(default_factory=list)
 
     def value(self, name: str) -> str:
         """What stands in a single field."""
@@ -164,6 +175,20 @@ def more_title(language: str, shown: Shown) -> str:
             translate_plural(language, "{number} secret", "{number} secrets", secrets),
         )
     )
+
+
+def others_of(found: Checked) -> list[Other]:
+    """What the form has no field for."""
+    if found.source is None:
+        return []
+    made = []
+    for path in spec_form.others(found.value):
+        value: Any = found.value
+        for name in path:
+            value = next((one for key, one in value.items() if str(key) == name), None)
+        line = found.source.line_of("/" + "/".join(name.replace("~", "~0").replace("/", "~1") for name in path))
+        made.append(Other(".".join(path), definition_diff.shown(value)[:_LONGEST_OTHER], line))
+    return made
 
 
 def title_of(language: str, count: int) -> str:

@@ -126,7 +126,8 @@ def summary(view: View, facts: FolderFacts) -> str:
     files = view.say("files: {number}", number=formats.grouped(facts.files))
     told = f"{files} · {formats.size(facts.bytes)}"
     gone = facts.files - facts.kept
-    return f"{told} · {view.say('{number} removed', number=gone)}" if gone else told
+    removed = view.say("removed: {number}", number=formats.grouped(gone))
+    return f"{told} · {removed}" if gone else told
 
 
 def file_facts(view: View, row: OutputRow) -> list[Item]:

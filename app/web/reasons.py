@@ -1,5 +1,6 @@
 """Reasons and events in the reader's words."""
 
+import re
 from typing import Any
 
 from app.domain.reasons import EVENTS, REASONS
@@ -37,8 +38,13 @@ def event(language: str, code: str, data: dict[str, Any], **known: Any) -> str:
 
 
 def shown(args: dict[str, Any] | None) -> dict[str, Any]:
-    """Slots as text: lists with commas."""
+    """Slots as text: lists with commas, and moments to the minute; their zone is UTC, and they say so."""
     made = {}
     for name, value in (args or {}).items():
-        made[name] = ", ".join(map(str, value)) if isinstance(value, list) else value
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        moment = _MOMENT.fullmatch(text) if isinstance(text, str) else None
+        made[name] = f"{moment[1]} {moment[2]} UTC" if moment else text
     return made
+
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):[\d.]+\+00:00")

@@ -30,6 +30,7 @@ LINES = (
     "timeout",
     "grace",
 )
+_WITH_FIELDS = {*LINES, "tags", "command", "script", "retry", "parameters", "env", "secrets", "snapshot"}
 _USUAL_RETRY = {"lost": 2}
 MOST_ROWS = 100
 _ROW = re.compile(r"([pes])\.(\d{1,3})\.(name|value|env|file)")
@@ -81,6 +82,18 @@ def show(value: Mapping[str, Any]) -> Shown:
     if isinstance(uses, list):
         shown = [one for one in uses if isinstance(one, Mapping)][:MOST_ROWS]
         made.rows["s"] = [tuple(_scalar(one.get(part)) for part in _PARTS["s"]) for one in shown]
+    return made
+
+
+def others(value: Mapping[str, Any]) -> list[list[str]]:
+    """The paths of what no field shows: it is kept as it is written, and can be changed in the YAML alone."""
+    made = [[name] for name in value if name not in _WITH_FIELDS]
+    for place in ("parameters", "env"):
+        inside = value.get(place)
+        if isinstance(inside, Mapping):
+            made += [[place, str(name)] for name, one in inside.items() if isinstance(one, list | dict)]
+    retry = value.get("retry")
+    made += [["retry", str(name)] for name in retry if name not in CAUSES] if isinstance(retry, Mapping) else []
     return made
 
 

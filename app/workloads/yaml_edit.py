@@ -168,12 +168,22 @@ def _says(text: str, path: list[str], value: Any) -> bool:
 
 
 def _with_items(text: str, node: Node, value: list[Any]) -> str | None:
-    """A list of which single items differ, each changed where it stands; None where that does not do."""
-    if len(node.items) != len(value) or any(one.entries or one.items or not one.is_flow for one in node.items):
+    """A list of which single items, or values in them, differ, each changed where it stands; None where it cannot."""
+    if len(node.items) != len(value):
         return None
-    for one, new in reversed(list(zip(node.items, value, strict=True))):
-        if one.value != new or type(one.value) is not type(new):
-            text = text[: one.start] + flow(new) + text[one.end :]
+    edits: list[tuple[Node, Any]] = []
+    for one, new in zip(node.items, value, strict=True):
+        if not one.entries:
+            edits.append((one, new))
+        elif isinstance(new, Mapping) and new.keys() == one.entries.keys():
+            edits += [(one.entries[name], inside) for name, inside in new.items()]
+        else:
+            return None
+    edits = [(place, new) for place, new in edits if place.value != new or type(place.value) is not type(new)]
+    if any(place.entries or place.items or not place.is_flow or place.end <= place.start for place, _ in edits):
+        return None
+    for place, new in sorted(edits, key=lambda edit: edit[0].start, reverse=True):
+        text = text[: place.start] + flow(new) + text[place.end :]
     return text
 
 

@@ -37,6 +37,7 @@ AXE = Path(__file__).parent / "vendor/axe.min.js"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", default="", help="folder for pictures of all pages")
+    parser.addoption("--renew-baseline", action="store_true", help="keep the core pages as they look now")
 
 
 @dataclass

@@ -13,6 +13,7 @@ from app.i18n import catalogue
 from app.web.router import router
 from tests.browser.conftest import Site
 from tests.browser.registry import NO_PAGES, PAGES, Page
+from tests.browser.wording import CHINESE, TEXTS, foreign
 
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
@@ -27,18 +28,6 @@ _SAMPLE = "{include:[['html']],exclude:[['#rows tr:nth-child(n+9)'],['#lines .l:
 _AXE = f"rules => axe.run({_SAMPLE},{{runOnly:rules,resultTypes:['violations'],iframes:false}})"
 _FOUND = ".then(r=>r.violations.map(v=>v.id+': '+v.nodes.slice(0,3).map(n=>n.target.join(' ')).join(' | ')))"
 _OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-_TEXTS = """() => {
-  const found = [], skip = 'script,style,template,#lines,pre,code';
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const node = walker.currentNode;
-    if (node.textContent.trim() && !node.parentElement.closest(skip)) found.push(node.textContent.trim());
-  }
-  for (const el of document.querySelectorAll('[aria-label],[title],[placeholder]'))
-    for (const name of ['aria-label', 'title', 'placeholder'])
-      if (el.getAttribute(name)) found.push(el.getAttribute(name).trim());
-  return found;
-}"""
 _WATCH = """
   window.violations = [];
   document.addEventListener('securitypolicyviolation',
@@ -147,7 +136,8 @@ def test_page(
     assert spec.shows in page.inner_text("body") + page.title() + page.content() or not spec.shows
     assert "alert(1)" not in " ".join(page.evaluate("[...document.scripts].map(s => s.textContent)"))
     if language == "zh_CN":
-        found += [f"not translated: {one}" for one in untranslated(page.evaluate(_TEXTS))]
+        texts = page.evaluate(TEXTS)
+        found += [f"not translated: {one}" for one in {*untranslated(texts), *foreign(texts, CHINESE)}]
     watched.close()
     assert found + watched.problems == []
 

@@ -88,7 +88,7 @@ def shown(console: Console, text: str) -> dict[str, str]:
 
 
 def test_from_yaml_to_the_form_and_back(console: Console) -> None:
-    assert len(CORPUS) >= 30
+    assert len(CORPUS) >= 60
     for text, key, typed, gone, come in CORPUS:
         form = shown(console, text)
         assert form["text"] == form["was"] == text
@@ -106,7 +106,7 @@ def test_from_yaml_to_the_form_and_back(console: Console) -> None:
 
 
 def test_mistakes_stand_at_their_field_and_line(console: Console) -> None:
-    assert len(BROKEN) >= 20
+    assert len(BROKEN) >= 40
     form = opened(console)
     for case in BROKEN:
         _look_at_mistake(console, form, *case)
@@ -142,6 +142,22 @@ def _look_at_mistake(
         assert button, found[0]
         fixed = console.post(NEW, fields_of(page) | {"do": html.unescape(button[1])}, "alice")
         assert text_of(fixed.text).removeprefix(head) == mended
+
+
+def test_what_no_field_has_is_kept_and_listed(console: Console) -> None:
+    text = "name: x\nscript: echo\nzone: {eu: [1, 2]} # mine\nparameters:\n  a: 1\n  layers: [64, 32]\n"
+    form = shown(console, text)
+    page = console.post(NEW, form | {"do": "check", "f.cpu": "2"}, "alice").text
+    assert text_of(page) == text + "cpu: 2\n"
+    listed = re.search(r'<details class="card" id="advanced".*?</details>', page, re.DOTALL)
+    assert listed
+    assert re.findall(r'data-line="(\d+)".*?<code>(.*?)</code> <code class="muted">(.*?)</code>', listed[0]) == [
+        ("3", "zone", "{&#34;eu&#34;: [1, 2]}"),
+        ("6", "parameters.layers", "[64, 32]"),
+    ]
+    assert 'id="advanced"' not in console.get(NEW, "alice").text, "there is nothing to list"
+    chinese = console.post(NEW, form | {"do": "check"}, "alice", accept_language="zh").text
+    assert "高级" in chinese
 
 
 def test_bad_yaml_keeps_what_the_form_says(console: Console) -> None:

@@ -173,6 +173,7 @@ def _build(
     _add_origin(made, visitor, origin, checked)
     made.pools = view.pool_choices(rooms, shown.fields["pool"])
     made.secrets = [one["name"] for one in secret_repository.list_secrets(visitor.session, project.id, None, _SECRETS)]
+    made.others = view.others_of(checked)
     made.more_title = view.more_title(language, shown)
     first = next((one.field or "text" for one in made.problems), "")
     made.focus = first
