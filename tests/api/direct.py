@@ -5,7 +5,7 @@ loop's thread and back, and a thread for each of the application's synchronous p
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,7 +55,7 @@ class Direct:
                 await asyncio.Event().wait()
             return given or {}
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 started.update(message)
             else:
