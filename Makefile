@@ -32,7 +32,7 @@ test: $(ready)  ## the tests, then the short fault experiments; args=tests/unit 
 		$(bin)/pytest -q -m chaos --last-failed --last-failed-no-failures none tests/chaos; }
 
 fuzz: $(ready)  ## generated requests against the API; args=20000 sets how many (200,000)
-	@BERTH_FUZZ_CASES=$(or $(args),200000) $(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q tests/api/test_fuzz.py
+	@BERTH_FUZZ_CASES=$(or $(args),200000) BERTH_FUZZ_SEED=$${BERTH_FUZZ_SEED:-$$(date +%s)} $(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q tests/api/test_fuzz.py
 
 check: $(ready) lint types schema  ## format, lint, types, import contracts, templates, migrations, tests
 	@$(MAKE) --no-print-directory test

@@ -113,5 +113,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much tests/api/test_fuzz.py has sent, of all processes together."""
+    passed = terminalreporter.stats.get("passed", [])
+    counts = [value for report in passed for name, value in report.user_properties if name == "fuzz"]
+    if counts:
+        cases, requests = (sum(column) for column in zip(*counts, strict=True))
+        seed = os.environ.get("BERTH_FUZZ_SEED", "1")
+        terminalreporter.write_line(f"fuzz: {cases} cases in {requests} requests, BERTH_FUZZ_SEED={seed}")
+
+
 def _psycopg(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1)

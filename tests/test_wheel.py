@@ -102,7 +102,7 @@ def test_with_its_extras_it_starts(wheel: Path, tmp_path: Path) -> None:
                 break
         link = re.search(r"http://\S+/\?k=\S+", "".join(heard))
         assert link, "".join(heard)
-        with urllib.request.urlopen(link.group(), timeout=10) as page:
+        with urllib.request.urlopen(link.group(), timeout=60) as page:
             assert page.status == 200
             assert b"<html" in page.read()
     finally:

@@ -41,9 +41,10 @@ class Run(Base):
         Index("ix_run_tags", "tags", postgresql_using="gin"),
         Index("ix_run_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
         Index(
-            "ix_run_definition_id_archived_id",
-            "definition_id",
+            "ix_run_project_id_archived_definition_id_id",
+            "project_id",
             "archived",
+            "definition_id",
             "id",
             postgresql_where=text("definition_id is not null"),
         ),

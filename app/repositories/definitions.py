@@ -44,7 +44,8 @@ _ROW = """
     from definition d join "user" u on u.id = d.created_by
     left join lateral (
       select public_id, state, created_at from run
-       where definition_id = d.id and archived = false order by id desc limit 1) r on true
+       where project_id = d.project_id and archived = false and definition_id = d.id
+       order by id desc limit 1) r on true
    where d.project_id = :project_id
 """
 _LIST = text(

@@ -1,19 +1,28 @@
 """Generated requests against every operation, as four people: nothing they send may be more than refused.
 
-`BERTH_FUZZ_CASES` sets how many requests are made in all (`make fuzz` makes 200,000). Making one takes longer than
-answering it, so each is sent by everybody: as nobody, then with more and more rights. The seed is fixed.
+Each operation gets the boundary values of all its fields, sent by everybody, and then random cases, each sent by
+somebody. `BERTH_FUZZ_CASES` sets how many different cases there are in all (`make fuzz` makes 200,000), and
+`BERTH_FUZZ_SEED` which ones; both are printed at the end. That every operation also succeeds is for `test_examples`.
 """
 
 import datetime
+import itertools
 import math
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.transport import Response
+from schemathesis.generation import GenerationMode
+from schemathesis.generation.drivers import CoverageGenerator, ExamplesGenerator
+from schemathesis.generation.feedback import NO_FEEDBACK
+from schemathesis.generation.overrides import Override
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -21,16 +30,22 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from app.api.router import openapi_document
+from tests.api.client import Api
 from tests.api.conftest import World
+from tests.api.direct import Direct, in_this_thread
 
-DEFAULT_CASES = 12_000
+CASES = int(os.environ.get("BERTH_FUZZ_CASES", "20000"))
+SEED = int(os.environ.get("BERTH_FUZZ_SEED", "1"))
 PEOPLE = ["nobody", "stranger", "editor", "admin"]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 document: dict[str, Any] = openapi_document()
 schema = schemathesis.openapi.from_dict(document)
-OPERATIONS = sum(len(operations) for operations in document["paths"].values())
-EXAMPLES = math.ceil(int(os.environ.get("BERTH_FUZZ_CASES", DEFAULT_CASES)) / (OPERATIONS * len(PEOPLE)))
+OPERATIONS = [(method, path) for path, operations in document["paths"].items() for method in operations]
+# For each operation; a twentieth more, because some of what is generated no client can send.
+SHARE = math.ceil(1.05 * CASES / len(OPERATIONS))
+# Only a run that asks for a few hundred cases leaves boundary values out.
+MOST_BOUNDARIES = 6 * SHARE
 
 
 @schemathesis.serializer("application/gzip")
@@ -38,31 +53,93 @@ def _as_it_is(_: Any, value: Any) -> bytes:
     return bytes(getattr(value, "data", value) if not isinstance(value, str) else value.encode())
 
 
-@schema.parametrize()
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate],
+@pytest.fixture(scope="module")
+def direct(api: Api) -> Iterator[Direct]:
+    """The application, called without the ways between threads: tens of thousands of times."""
+    with in_this_thread(api.app) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [pytest.param(*one, id=f"{one[0].upper()} {one[1]}") for one in OPERATIONS]
 )
-def test_nobody_meets_a_server_error(case: schemathesis.Case[Any], world: World) -> None:
+def test_nobody_meets_a_server_error(
+    method: str, path: str, world: World, direct: Direct, record_property: Callable[[str, object], None]
+) -> None:
     """With the boundary values of every field of every operation, besides the random ones."""
-    for who in PEOPLE:
-        _send(case, world, who)
+    operation = schema[path][method]
+    sender = _Sender(world, direct)
+    for case in itertools.islice(_boundaries(operation), MOST_BOUNDARIES):
+        sender.send(case, PEOPLE)
+
+    @seed(SEED)
+    @settings(
+        max_examples=max(SHARE - sender.cases, SHARE // 10, 1),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
+    @given(case=_random(operation), who=st.sampled_from(PEOPLE))
+    def random_ones(case: schemathesis.Case[Any], who: str) -> None:
+        sender.send(case, [who])
+
+    random_ones()
+    record_property("fuzz", [sender.cases, sender.requests])
 
 
-def _send(case: schemathesis.Case[Any], world: World, who: str) -> None:
-    client = world.as_(who)
+class _Sender:
+    """Sends cases and judges the answers; `cases` and `requests` count both."""
+
+    def __init__(self, world: World, direct: Direct) -> None:
+        self.cases = self.requests = 0
+        self._tokens = world.tokens
+        self._direct = direct
+
+    def send(self, case: schemathesis.Case[Any], people: list[str]) -> None:
+        request = _request(case)
+        if request is None:
+            return
+        self.cases += 1
+        for who in people:
+            self.requests += 1
+            try:
+                answer = self._direct.send(request, self._tokens.get(who))
+                answer.elapsed = datetime.timedelta(0)
+                case.validate_response(Response.from_httpx(answer, verify=False), checks=CHECKS)
+            except BaseException as failure:
+                failure.add_note(f"sent as {who}; BERTH_FUZZ_SEED={SEED}")
+                raise
+
+
+def _boundaries(operation: Any) -> Iterator[schemathesis.Case[Any]]:
+    """The document's examples, then the least, greatest, longest, missing and wrong value of each field."""
+    yield from ExamplesGenerator(operation=operation, override=Override(), feedback=NO_FEEDBACK, fill_missing=False)
+    config = schema.config.generation_for(operation=operation, phase="coverage")
+    yield from CoverageGenerator(
+        operation=operation,
+        generation_modes=config.modes,
+        generation_config=config,
+        auth_storage=None,
+        override=Override(),
+        feedback=NO_FEEDBACK,
+    )
+
+
+def _random(operation: Any) -> st.SearchStrategy[schemathesis.Case[Any]]:
+    """Such as the document allows, and such as it does not."""
+    return st.one_of([operation.as_strategy(generation_mode=mode, feedback=NO_FEEDBACK) for mode in GenerationMode])
+
+
+def _request(case: schemathesis.Case[Any]) -> httpx.Request | None:
+    """The case as it is sent; None for what no client can send, and for streams."""
     sent = case.as_transport_kwargs(base_url="http://localhost:8800")
-    headers = {name.lower(): value for name, value in sent["headers"].items()}
+    headers = {name.lower(): value for name, value in sent["headers"].items()} | {"host": "localhost:8800"}
     if "text/event-stream" in headers.get("accept", ""):
-        return  # a stream does not end by itself; tests/api/test_logs.py follows them
-    headers |= {name: client.headers[name] for name in ("host", "authorization") if name in client.headers}
+        return None  # a stream does not end by itself; tests/api/test_logs.py follows them
     data = sent.get("data")
     try:
-        request = client.build_request(
+        return httpx.Request(
             sent["method"],
             sent["url"],
             headers=headers,
@@ -71,10 +148,7 @@ def _send(case: schemathesis.Case[Any], world: World, who: str) -> None:
             content=data if isinstance(data, bytes | str) else None,
         )
     except (UnicodeError, ValueError, TypeError, httpx.InvalidURL):
-        return  # no client can send it
-    answer = client.send(request)
-    answer.elapsed = datetime.timedelta(0)
-    case.validate_response(Response.from_httpx(answer, verify=False), checks=CHECKS)
+        return None
 
 
 def test_every_operation_has_an_example_of_its_body() -> None:

@@ -33,6 +33,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 AXE = Path(__file__).parent / "vendor/axe.min.js"
+# Seconds until what should happen is taken never to happen: long, as it is only waited for where it does not.
+PATIENCE = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,10 +79,10 @@ def site(database_url: str) -> Iterator[Site]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not server.started and time.monotonic() < until:
         time.sleep(0.02)
-    assert server.started, "the server did not start within 20 s"
+    assert server.started, "the server did not start"
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Site(f"http://localhost:{port}", made, engine)
     server.should_exit = True
@@ -141,7 +143,7 @@ def visitor(chromium: Any, site: Site) -> Iterator[Any]:
     """A browser context of alice's, English, at 1280 pixels; what goes wrong in a page fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies(site.cookies("alice", language="en", theme="light", zone="UTC"))
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
     problems: list[str] = []
     context.on("weberror", lambda error: problems.append(str(error.error)))

@@ -285,7 +285,7 @@ def test_points_arrive_while_one_looks(visitor: Any, site: Site) -> None:
         at = datetime.datetime.now(datetime.UTC)
         session.execute(insert(MetricPoint).values(series_id=series.id, step=5000, at=at, value=0.12345))
         series.points += 1
-    until(page, "document.querySelector('[data-last]').textContent === '0.12345'", 8)
+    until(page, "document.querySelector('[data-last]').textContent === '0.12345'")
 
 
 def test_events_arrive_and_move_nothing(visitor: Any, site: Site) -> None:
@@ -297,12 +297,12 @@ def test_events_arrive_and_move_nothing(visitor: Any, site: Site) -> None:
     with db.unit_of_work() as session:
         values = {"code": "stop_requested", "attempt": 1, "data": {"by": "alice"}}
         session.execute(insert(RunEvent).values(run_id=site.seed.ids["eventful"], **values))
-    until(page, f"document.querySelectorAll('.timeline li:not([hidden])').length === {before + 1}", 8)
+    until(page, f"document.querySelectorAll('.timeline li:not([hidden])').length === {before + 1}")
     assert "Stop requested by alice" in page.locator(".timeline li:not([hidden])").first.inner_text()
     assert page.evaluate("document.activeElement === document.querySelectorAll('.filter a')[1]")
     with db.unit_of_work() as session:
         session.execute(update(Run).where(Run.id == site.seed.ids["eventful"]).values(state="succeeded"))
-    until(page, "!document.querySelector('#newer').hasAttribute('hx-get')", 8)
+    until(page, "!document.querySelector('#newer').hasAttribute('hx-get')")
 
 
 def test_all_events_can_be_reached(visitor: Any, site: Site) -> None:

@@ -26,6 +26,9 @@ ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith("BERTH_") and name != "VIRTUAL_ENV"
 }
 
+# Seconds until a process that has said nothing is taken never to speak. On a busy machine a start takes many.
+PATIENCE = 300
+
 
 @dataclass
 class Web:
@@ -48,14 +51,14 @@ class Web:
         command = ["uvicorn", "--factory", "app.main:create_app", "--port", str(self.port), "--log-level", "warning"]
         command += ["--timeout-graceful-shutdown", "1"]
         self.process = subprocess.Popen([sys.executable, "-m", *command], env=environment, cwd=self.home)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/livez", timeout=5) as answer:
                 if answer.status == 200:
                     return
             assert self.process.poll() is None, "the web process ended while starting"
             time.sleep(0.05)
-        raise AssertionError("the web process did not answer within 60 s")
+        raise AssertionError(f"the web process did not answer within {PATIENCE} s")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -96,7 +99,7 @@ class Cli:
             input=stdin if stdin is not None else "",
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr, done.stderr
@@ -160,9 +163,11 @@ def web(engine: Engine, home: Path) -> Iterator[Web]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     made = Web(port, home)
-    made.start()
-    yield made
-    made.stop()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()  # what is left running fails whatever test comes next
 
 
 @pytest.fixture

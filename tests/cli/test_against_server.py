@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 
 from app import db
@@ -344,7 +345,7 @@ def test_following_through_restarts_of_the_server_and_ctrl_c(world: World) -> No
         lines += read_until(follower.stdout, count - len(lines))
         assert lines == [f"line {number}\n" for number in range(1, count + 1)]
         follower.send_signal(signal.SIGINT)
-        out, err = follower.communicate(timeout=20)
+        out, err = follower.communicate(timeout=60)
         assert (out, follower.returncode) == ("", 130)
         assert f"{run.public_id} goes on" in err
         assert world.cli.json("run", "show", run.public_id, "--json=desired") == {"desired": "running"}
@@ -365,9 +366,13 @@ def read_until(stream: IO[str], count: int) -> list[str]:
 def test_ctrl_c_while_waiting_leaves_the_run(world: World) -> None:
     run = world.make_run(state="running")
     process = world.cli.start("run", "wait", run.public_id)
-    time.sleep(1.5)
+    # It is waiting once it has asked about the run.
+    deadline = time.monotonic() + 60
+    while not psutil.Process(process.pid).net_connections():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"berth run logs -f {run.public_id}" in err
 

@@ -132,7 +132,7 @@ class World:
         return "\n".join(line for _, line in self.log(plan))
 
 
-def wait_for(look: Callable[[], T | None], seconds: float = 15.0) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float = 60.0) -> T:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if (found := look()) is not None and found is not False:

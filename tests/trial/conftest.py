@@ -18,7 +18,7 @@ def _own_environment() -> Iterator[None]:
 
 def wait_for_environment(pid: int) -> None:
     """Returns when /proc shows the environment of a new process, which it does a moment after Popen has returned."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not psutil.Process(pid).environ():
         assert time.monotonic() < until, f"process {pid} has no environment"
         time.sleep(0.001)

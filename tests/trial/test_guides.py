@@ -138,7 +138,7 @@ def run_session(block: Block) -> None:
 def run_shell(block: Block, script: str) -> str:
     """What it prints; it must end with 0."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], text=True, capture_output=True, timeout=120, check=False
+        ["bash", "-euo", "pipefail", "-c", script], text=True, capture_output=True, timeout=300, check=False
     )
     assert done.returncode == 0, (block.where, script, done.stdout, done.stderr)
     return done.stdout

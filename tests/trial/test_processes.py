@@ -47,7 +47,7 @@ def test_orphans_are_ended_and_pids_in_use_again_are_not(sleeper: subprocess.Pop
     assert end_orphans(record_of(replace(identity, boot="before"), marker="another")) == []
     assert sleeper.poll() is None
     assert end_orphans(record_of(identity)) == ["web"]
-    sleeper.wait(5)
+    sleeper.wait(60)
 
 
 def test_what_an_orphan_started_goes_with_it_but_not_a_run() -> None:

@@ -52,7 +52,7 @@ class Up:
     def end(self, number: int = signal.SIGTERM) -> str:
         """Everything it said from then on."""
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=60)
+        said, _ = self.process.communicate(timeout=180)
         return said
 
 
@@ -79,7 +79,7 @@ def berth_up(home: Path, *flags: str, **settings: str) -> Iterator[Up]:
     finally:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)
         elif process.stdout is not None:
             process.stdout.close()
 

@@ -118,7 +118,7 @@ def test_a_service_that_hangs_is_left_in_time() -> None:
 
     class Hanging(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            release.wait(10)
+            release.wait(60)
 
         def log_message(self, *_: object) -> None:
             return
@@ -132,7 +132,7 @@ def test_a_service_that_hangs_is_left_in_time() -> None:
     server.shutdown()
     server.server_close()
     assert answer.error == "timeout"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_what_is_not_guarded_is_not_there() -> None:

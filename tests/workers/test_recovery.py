@@ -45,7 +45,7 @@ def test_a_watcher_that_comes_late_waits_and_notes_nothing_of_a_cleaned_attempt(
         time.sleep(0.3)
         session.execute(text("update attempt set cleaned_at = now() where run_id = :id"), {"id": run_id})
         session.execute(text("delete from observation where run_id = :id"), {"id": run_id})
-    thread.join(10)
+    thread.join(60)
     assert failed == []
     assert world.column("select count(*) from observation") == [0]
 
