@@ -130,8 +130,12 @@ def test_what_is_run_again_has_a_manifest_and_keeps_its_definition(world: World)
 
 
 def test_what_has_lost_its_code_or_a_secret_is_not_run_again(world: World) -> None:
-    spec: dict[str, Any] = {"name": "x", "command": ["true"]}
-    gone = [{"secrets": [{"name": "KEY", "env": "KEY"}]}, {"snapshot": "0" * 64}, {"cpu": "never valid"}]
+    spec = {"name": "x", "command": ["true"]}
+    gone: list[dict[str, Any]] = [
+        {"secrets": [{"name": "KEY", "env": "KEY"}]},
+        {"snapshot": "0" * 64},
+        {"cpu": "never valid"},
+    ]
     runs = [make(world, "failed", spec=spec | part) for part in gone]
     for is_dry in (True, False):
         done = bulk(world, "rerun-failed", ids=runs, dry_run=is_dry)
