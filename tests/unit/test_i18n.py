@@ -44,6 +44,10 @@ def test_chinese() -> None:
     assert "7" in translate("zh_CN", "At most {limit} bytes are taken here.", limit=7)
 
 
+def test_the_tab_of_a_runs_machine_is_not_the_theme_of_the_system() -> None:
+    assert translate("zh_CN", "System") == "系统"
+
+
 def test_plurals() -> None:
     assert translate_plural("en", "{number} run", "{number} runs", 1) == "1 run"
     assert translate_plural("en", "{number} run", "{number} runs", 2) == "2 runs"

@@ -5,6 +5,7 @@ form does it and goes back to the list.
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -21,7 +22,7 @@ from app.domain.filters import FilterError
 from app.errors import N_, FieldError, Invalid
 from app.i18n import translate, translate_plural
 from app.services import bulk_runs
-from app.services.bulk_runs import Outcome
+from app.services.bulk_runs import Item, Outcome
 from app.services.identity import require
 from app.web.deps import check_form, see_other, visit
 from app.web.templating import Crumb, render
@@ -222,6 +223,15 @@ def _change(language: str, asked: _Asked) -> tuple[Change | None, str]:
     return Change(Verb.TAG, tuple(add), tuple(remove), "" if asked.clear else name or None), ""
 
 
+def labels_of(items: Sequence[Item]) -> dict[str, str]:
+    """What each run is called on the page, by its id: its name, and the id where the name is that of several."""
+    often = Counter(item.name for item in items)
+    return {
+        item.id: item.name if item.name and often[item.name] == 1 else f"{item.name} {item.id}".strip()
+        for item in items
+    }
+
+
 def _build(language: str, base: str, asked: _Asked, outcome: Outcome | None) -> ConfirmPage:
     words = WORDS[asked.verb]
     count = outcome.changed if outcome else len(asked.runs)
@@ -245,12 +255,13 @@ def _build(language: str, base: str, asked: _Asked, outcome: Outcome | None) -> 
     if outcome is None:
         page.title = translate(language, N_("Label runs"))
         return page
-    changing = [item.name for item in outcome.items if item.skip is None]
+    called = labels_of(outcome.items)
+    changing = [called[item.id] for item in outcome.items if item.skip is None]
     page.named = changing[:_NAMED]
     if len(changing) > _NAMED:
         page.unnamed = translate(language, N_("and {count} more"), count=len(changing) - _NAMED)
     for skip, number in outcome.skips.items():
-        names = [item.name or item.id for item in outcome.items if item.skip == skip]
+        names = [called[item.id] for item in outcome.items if item.skip == skip]
         head = translate_plural(language, "{count} is left as it is:", "{count} are left as they are:", number)
         text = head.replace("{count}", str(number))
         more = [translate(language, N_("and {count} more"), count=number - _NAMED)] if number > _NAMED else []
