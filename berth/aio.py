@@ -318,6 +318,7 @@ class AsyncClient(AsyncNoun):
     get = awaited(Client.get)
     post = awaited(Client.post)
     call = awaited(Client.call)
+    explain = awaited(Client.explain)
     pages = iterated(Client.pages)
     items = iterated(Client.items)
 
