@@ -12,7 +12,7 @@ from app.i18n import translate
 from app.repositories import experiments
 from app.repositories.experiments import LOOKED_AT, ExperimentRow
 from app.web import formats
-from app.web.deps import Visitor, visit
+from app.web.deps import Visitor, see_other, visit
 from app.web.templating import Crumb, render
 
 PAGE = 50
@@ -57,6 +57,8 @@ def list_page(request: Request, project: str, metric: str | None = None, after: 
     with visit(request) as visitor:
         found = visitor.project(project)
         names = experiments.list_experiments(visitor.session, found.id, after=after[:100], limit=PAGE)
+        if after and not names:  # those that stood there are gone
+            return see_other(f"/projects/{quote(found.name)}/experiments")
         known = experiments.metric_names(visitor.session, found.id, names[:PAGE]) if names else []
         chosen = _usual(known) if metric is None else metric[:200]
         rows = experiments.read_figures(visitor.session, found.id, names[:PAGE], chosen or None)
