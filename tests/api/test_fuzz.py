@@ -71,7 +71,9 @@ def test_nobody_meets_a_server_error(
     """With the boundary values of every field of every operation, besides the random ones."""
     operation = schema[path][method]
     with db.unit_of_work() as session:
-        run = factories.make_run(session, world.ours, world.users["editor"])
+        run = factories.make_run(
+            session, world.ours, world.users["editor"], spec={"name": "train", "command": ["true"]}
+        )
         known = {"project": world.ours.name, "run": run.public_id}
     sender = _Sender(world, direct, known)
     for case in itertools.islice(_boundaries(operation), MOST_BOUNDARIES):
