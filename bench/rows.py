@@ -5,7 +5,7 @@ Each has its attempt, replica, history and audit row, as runs do.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -44,8 +44,11 @@ def introduce(url: str) -> None:
         connection.execute(_MEASURED, known)
 
 
-def fill(url: str, runs: int, first: str) -> None:
-    """Clones the run with the public id `first` until there are `runs` more; vacuumed and analysed afterwards."""
+def fill(url: str, runs: int, first: str, more: Sequence[str] = ()) -> None:
+    """Clones the run with the public id `first` until there are `runs` more; vacuumed and analysed afterwards.
+
+    `more` are statements that change many of them, which costs a fraction as long as there are no indexes.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         with _without_indexes(connection):
             connection.execute("set session_replication_role = replica")  # no foreign key is checked row by row
@@ -60,6 +63,8 @@ def fill(url: str, runs: int, first: str) -> None:
             for statement in (_RUNS, _ATTEMPTS, _REPLICAS, _EVENTS, _AUDIT):
                 connection.execute(statement, values)
             connection.execute(_LOGGING, {"logging": LOGGING, "project": PROJECT})
+            for statement in more:
+                connection.execute(statement.encode())
         connection.execute("vacuum (freeze, analyze)")
         connection.execute("checkpoint")
 

@@ -29,7 +29,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from app import db
 from app.api.router import openapi_document
+from tests import factories
 from tests.api.client import Api
 from tests.api.conftest import World
 from tests.api.direct import Direct, in_this_thread
@@ -68,9 +70,15 @@ def test_nobody_meets_a_server_error(
 ) -> None:
     """With the boundary values of every field of every operation, besides the random ones."""
     operation = schema[path][method]
-    sender = _Sender(world, direct)
+    with db.unit_of_work() as session:
+        run = factories.make_run(
+            session, world.ours, world.users["editor"], spec={"name": "train", "command": ["true"]}
+        )
+        known = {"project": world.ours.name, "run": run.public_id}
+    sender = _Sender(world, direct, known)
     for case in itertools.islice(_boundaries(operation), MOST_BOUNDARIES):
-        sender.send(case, PEOPLE)
+        sender.send(case, PEOPLE[:2], is_there=False)
+        sender.send(case, PEOPLE[2:], is_there=True)
 
     @seed(SEED)
     @settings(
@@ -80,23 +88,28 @@ def test_nobody_meets_a_server_error(
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    @given(case=_random(operation), who=st.sampled_from(PEOPLE))
-    def random_ones(case: schemathesis.Case[Any], who: str) -> None:
-        sender.send(case, [who])
+    @given(case=_random(operation), who=st.sampled_from(PEOPLE), is_there=st.sampled_from([True, True, True, False]))
+    def random_ones(case: schemathesis.Case[Any], who: str, is_there: bool) -> None:
+        sender.send(case, [who], is_there=is_there)
 
     random_ones()
     record_property("fuzz", [sender.cases, sender.requests])
 
 
 class _Sender:
-    """Sends cases and judges the answers; `cases` and `requests` count both."""
+    """Sends cases and judges the answers; `cases` and `requests` count both. `known` are path values of what exists."""
 
-    def __init__(self, world: World, direct: Direct) -> None:
+    def __init__(self, world: World, direct: Direct, known: dict[str, str]) -> None:
         self.cases = self.requests = 0
+        self._known = known
         self._tokens = world.tokens
         self._direct = direct
 
-    def send(self, case: schemathesis.Case[Any], people: list[str]) -> None:
+    def send(self, case: schemathesis.Case[Any], people: list[str], *, is_there: bool) -> None:
+        """With `is_there`, the path names the project and the run that exist: else most end at its first 404."""
+        if is_there:
+            found = {name: value for name, value in self._known.items() if name in case.path_parameters}
+            case.path_parameters = {**case.path_parameters, **found}
         request = _request(case)
         if request is None:
             return

@@ -104,10 +104,7 @@ def _fill(engine: Engine) -> None:
     bench_rows.prepare(url)
     with psycopg.connect(url, autocommit=True) as connection:
         [(first,)] = connection.execute(_FIRST).fetchall()
-        bench_rows.fill(url, RUNS, first)
-        for statement in _MORE:
-            connection.execute(statement)
-        connection.execute("vacuum (analyze)")
+    bench_rows.fill(url, RUNS, first, _MORE)
 
 
 _FIRST = """
