@@ -59,6 +59,8 @@ def serving(folder: Path) -> Iterator[S3Server]:
                 *(program, "server", "-ip=127.0.0.1", f"-dir={folder / 'data'}", f"-master.port={master}"),
                 *(f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}"),
                 *(f"-s3.config={folder / 's3.json'}", "-volume.max=40", "-master.volumeSizeLimitMB=256"),
+                # They have ports of their own by default, and the server ends where one is taken.
+                *("-s3.port.lance=0", "-s3.port.iceberg=0"),
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
