@@ -32,7 +32,7 @@ def size(number: int) -> str:
     """Bytes in binary units with three figures at most: "97.8 MiB"."""
     value, unit = float(number), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        if value < 999.5:  # what would be shown as 1000
+        if value < (1024 if unit == "B" else 999.5):  # whole bytes; three figures of the others
             break
         value, unit = value / 1024, larger
     return f"{number} B" if unit == "B" else f"{value:.3g} {unit}"
@@ -70,6 +70,11 @@ def moment(at: datetime.datetime, now: datetime.datetime, zone: datetime.tzinfo)
 def clock(at: datetime.datetime, zone: datetime.tzinfo) -> str:
     """To the second, for lists of events."""
     return f"{at.astimezone(zone):%H:%M:%S}"
+
+
+def minute(at: datetime.datetime, zone: datetime.tzinfo) -> str:
+    """Date and time, for sentences."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def full(at: datetime.datetime, zone: datetime.tzinfo) -> str:

@@ -151,7 +151,7 @@ def removed_note(view: View, row: OutputRow) -> str:
         return ""
     return view.say(
         "Removed on {date} by the rule: {rule}.",
-        date=formats.full(row.removed_at, view.zone),
+        date=formats.minute(row.removed_at, view.zone),
         rule=rule_text(view, Rules.of(row.removed_by or {})),
     )
 

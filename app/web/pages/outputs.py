@@ -48,7 +48,7 @@ def page(request: Request, project: str, run: str, path: str, after: str = "") -
     if due is not None:
         made.due_note = view.say(
             "The project's rules remove these files on {date}. A tag that the rules name keeps them.",
-            date=formats.full(due, view.zone),
+            date=formats.minute(due, view.zone),
         )
     if found is not None:
         _add_file(view, made, row, found)

@@ -43,8 +43,8 @@ def test_spans(seconds: float | None, english: str, chinese: str) -> None:
     ("number", "text"),
     [
         (0, "0 B"),
-        (999, "999 B"),
-        (1000, "0.977 KiB"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
         (1_023_693, "0.976 MiB"),
         (102_550_000, "97.8 MiB"),
         (2**40, "1 TiB"),
