@@ -70,7 +70,7 @@ TITLES = {
     "code": N_("Code"),
     "definition": N_("Definition"),
     "settings": N_("Other settings"),
-    "environment": N_("Environment"),
+    "environment": N_("What it ran in"),
     "resources": N_("Resources"),
     "platform": N_("Platform"),
 }

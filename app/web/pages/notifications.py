@@ -22,7 +22,7 @@ from app.services.identity import require
 from app.settings import get_settings
 from app.web import formats
 from app.web.deps import Visitor, check_form, see_other, visit
-from app.web.tabs import account_shell, settings_shell
+from app.web.tabs import Stamp, account_shell, settings_shell, stamp
 from app.web.templating import Shell, render
 
 router = APIRouter(include_in_schema=False)
@@ -74,7 +74,7 @@ class Delivery:
     id: str
     type: str
     run: str | None
-    at: str
+    at: Stamp
     kind: str
     icon: str
     state: str
@@ -371,11 +371,11 @@ def _delivery(item: dict[str, Any], visitor: Visitor) -> Delivery:
         str(item["id"]),
         translate(say, _TYPES.get(item["type"], item["type"])),
         item["run"],
-        formats.full(item["at"], visitor.zone),
+        stamp(visitor, item["at"]),
         kind,
         icon,
         translate(say, state),
-        formats.full(next_at, visitor.zone) if next_at is not None and item["attempts"] else "",
+        formats.minute(next_at, visitor.zone) if next_at is not None and item["attempts"] else "",
         item["state"] != "pending",
         [_attempt(attempt, visitor) for attempt in item["attempts"]],
     )
