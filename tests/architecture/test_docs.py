@@ -55,7 +55,7 @@ def test_every_make_target_that_is_named_exists() -> None:
 def test_every_berth_command_that_is_named_exists() -> None:
     from berth.cli.app import GROUPS, commands_of
 
-    known = {command.name for noun in GROUPS for command in commands_of(noun)} | {"version"}
+    known = {command.name for noun in GROUPS for command in commands_of(noun)} | {"version", "help"}
     documents = [path for path in DOCUMENTS if "decisions" not in path.parts]
     for document in documents:
         text = document.read_text()

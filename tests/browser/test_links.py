@@ -159,6 +159,11 @@ def _context(chromium: Any, site: Site) -> Any:
 
 
 def _screen(page: Any) -> Any:
-    """What is on the page when it has come to rest."""
-    page.wait_for_timeout(80)
-    return page.evaluate(_SCREEN)
+    """What is on the page when it has come to rest: when it was the same twice, for five seconds at most."""
+    seen = None
+    for _ in range(50):
+        page.wait_for_timeout(100)
+        before, seen = seen, page.evaluate(_SCREEN)
+        if seen == before:
+            break
+    return seen

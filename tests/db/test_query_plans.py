@@ -414,6 +414,7 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (retention.list_plan_runs, "first", lambda s, w: retention.list_plan_runs(s, uuid.uuid4(), limit=PAGE), PAGE),
     (notifications.list_notifications, "of a project", _notifications, PAGE),
     (notifications.list_deliveries, "newest", _deliveries, 2 * PAGE),
+    (secrets.list_names, "all", lambda s, w: secrets.list_names(s, w.project), 500),
     (secrets.list_secrets, "first", lambda s, w: secrets.list_secrets(s, w.project, None, PAGE), 2 * PAGE),
     (secrets.list_secrets, "later", lambda s, w: secrets.list_secrets(s, w.project, "S-5", PAGE), 2 * PAGE),
     (metrics.list_series, "all of a run", lambda s, w: metrics.list_series(s, w.run), 40),

@@ -213,9 +213,9 @@ def test_whoever_touches_no_object_does_not_load_the_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_store_that_is_away_is_said_to_be(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if store != "s3":
-        pytest.skip("a folder is there or is made")
+@pytest.mark.parametrize("store", ["s3"], indirect=True)  # a folder is there, or is made
+@pytest.mark.usefixtures("store")
+def test_a_store_that_is_away_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BERTH_OBJECTS__ENDPOINT", "http://127.0.0.1:9")
     get_settings.cache_clear()
     for ask in (MINE.exists, MINE.get, lambda key: MINE.delete([key]), lambda key: MINE.put(key, b"bytes")):
@@ -229,10 +229,10 @@ class _NoSuchBucket(BaseHTTPRequestHandler):
         self.send_error(404)
 
 
-def test_a_bucket_that_is_not_there_is_no_missing_file(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("store", ["s3"], indirect=True)  # a folder is there, or is made
+@pytest.mark.usefixtures("store")
+def test_a_bucket_that_is_not_there_is_no_missing_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker would take it for a file that its program removed, and go on without. SeaweedFS makes buckets itself."""
-    if store != "s3":
-        pytest.skip("a folder is there or is made")
     with HTTPServer(("127.0.0.1", 0), _NoSuchBucket) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("BERTH_OBJECTS__ENDPOINT", f"http://127.0.0.1:{server.server_port}")

@@ -106,7 +106,7 @@ BROKEN = [
     ("cpu: 64\n", 3, "f-cpu", "more than the pool has", "cpu: 8\n"),
     ("gpus: 8\n", 3, "f-gpus", "more than the pool has", "gpus: 0\n"),
     ("snapshot: " + "a" * 64 + "\n", 3, "", "was not uploaded", ""),
-    ("secrets:\n  - {name: HF_TOKN, env: A}\n", 4, "s-0-name", "no secret of this project", "secrets: [{name: HF_TOKEN, env: A}]\n"),
+    ("secrets:\n  - {name: HF_TOKN, env: A}\n", 4, "s-0-name", "no secret of this project", "secrets:\n  - {name: HF_TOKEN, env: A}\n"),
     ("secrets:\n  - {name: HF_TOKEN}\n", 4, "s-0-name", "either env or file", "secrets: [{name: HF_TOKEN, env: HF_TOKEN}]\n"),
     ("command: [ls]\n", 2, "f-code", "either command or script", None),
     ("requirements: r.txt\n", 3, "f-requirements", "there is no snapshot", ""),
