@@ -141,6 +141,6 @@ _COMMAND = "python train.py --lr . hidden"
 _ALIKE = re.compile(
     r"<[^>]*>?|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|@\d+|\bv\d+\b|\b(?:Berth|English|Python|Postgres|Redis|Webhook|OpenAPI|CSV|JSON|PNG|YAML|SHA-256|CPU|GPU|Ctrl|Linux"
     r"|[KMGT]?i?B|[KMGT]i|editor|viewer|owner|read|write|admin|true|false)\b|\br-[0-9a-z]{10}\b|\bberth_[us]_\w+"
-    r"|\b[0-9a-f]{12,64}\b|\b[A-Z]{4}-[A-Z0-9]{4}\b|\b[A-Z]{2,}(?:_[A-Z]+)*\b|\b\w+:\S+"
+    r"|\b[0-9a-f]{12,64}\b|\b[A-Z0-9]{4}-[A-Z0-9]{4}\b|\b[A-Z]{2,}(?:_[A-Z]+)*\b|\b\w+:\S+"
     r"|(?<![\w./-])[\w-]+(?:[/.][\w-]+)+/?|(?<![\w./-])[\w-]+/"
 )
