@@ -5,7 +5,7 @@ const BLOCK = 500, HEIGHT = 19, LONGEST = 16384, SEGMENT = 400000, KEPT = 3;
 const escapes = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
 const escape = (text) => text.replace(/[&<>"']/g, (c) => escapes[c]);
 const fill = (text, slots) => text.replace(/\{(\w+)\}/g, (all, name) => slots[name] ?? all);
-const counted = (n) => n.toLocaleString("en-US");
+const counted = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ","); // toLocaleString would load the tables of all languages
 
 // ---- one line ------------------------------------------------------------------------------------------------
 const SGR = /\x1b\[([0-9;:]{0,64})m/g;
