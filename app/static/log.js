@@ -234,7 +234,9 @@ if (card && view) {
     followButton?.setAttribute("aria-pressed", String(follow));
     if (follow) { unseen = 0; below.hidden = true; toEnd(); }
   };
+  let told = "on";
   const tell = (kind) => {
+    told = kind;
     state.textContent = fill({ on: says.saysLive, off: says.saysAway, done: says.saysEnded }[kind], { number: counted(total) });
     state.className = `live ${kind === "done" ? "" : kind}`;
   };
@@ -262,7 +264,7 @@ if (card && view) {
       if (loaded.has(k)) pre.insertAdjacentHTML("beforeend", draw(line, Number(pre.lastElementChild?.dataset.ms) || 0));
       else size(pre, k);
     }
-    tell("on");
+    tell(told); // what came just before the server went is drawn after that was said
     paintMap();
     if (follow) { toEnd(); shed(); }
     else {
