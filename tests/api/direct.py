@@ -64,7 +64,7 @@ class Direct:
         try:
             await self._app(scope, receive, send)
         except Exception:
-            if not started:  # else it is what has been answered with 500 already
+            if started.get("status") != 500:  # else it is what has been answered already
                 raise
         return httpx.Response(started["status"], headers=started["headers"], content=b"".join(body), request=request)
 
