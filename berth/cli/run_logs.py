@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from berth import quantities
 from berth.cli.command import Command
 from berth.cli.exits import Exit
-from berth.cli.run_result import leave, result_of
+from berth.cli.run_result import leaving, result_of
 from berth.cli.shell import Shell
 from berth.cli.text import coloured, plain
 from berth.errors import InvalidInput, WaitTimeout
@@ -50,15 +50,12 @@ def _logs(shell: Shell) -> int:
         for line in shell.client.runs.logs(run_id, attempt=options.attempt, after=after, tail=options.tail):
             printer(line)
         return Exit.OK
-    try:
+    with leaving(shell, run_id):
         for line in shell.client.runs.logs(
             run_id, follow=True, attempt=options.attempt, after=after, tail=options.tail
         ):
             printer(line)
         run = shell.client.runs.get(run_id)
-    except KeyboardInterrupt:
-        leave(shell, run_id)
-        return Exit.INTERRUPTED
     # The attempt that was followed may have ended while the run goes on with another.
     return result_of(shell, run, options.propagate) if run.is_finished else Exit.OK
 
@@ -74,7 +71,7 @@ def _time_of(text: str) -> datetime.datetime:
 
 
 def follow_until_end(shell: Shell, run_id: str, timeout: str | None = None) -> None:
-    """Prints the log of a new run until it has ended. Ctrl-C leaves it going and ends the command."""
+    """Prints the log of a new run until it has ended."""
     limit = quantities.seconds(timeout) if timeout else None
     start = time.monotonic()
     printer = _printer(shell)
@@ -86,8 +83,7 @@ def follow_until_end(shell: Shell, run_id: str, timeout: str | None = None) -> N
     except KeyboardInterrupt:
         if limit is not None and time.monotonic() - start >= limit:
             raise WaitTimeout(shell.client.runs.get(run_id), limit) from None
-        leave(shell, run_id)
-        raise SystemExit(Exit.INTERRUPTED) from None
+        raise
 
 
 def _end_after(seconds: float) -> None:

@@ -1,6 +1,8 @@
 """What the commands about runs have in common: how a run is printed, waited for, and turned into an exit code."""
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from berth import quantities
@@ -75,29 +77,27 @@ def after_submit(shell: Shell, run: "Run") -> int:
     """Prints the new run and, if asked for, follows it or waits for it."""
     options = shell.options
     out = shell.out
-    if options.follow:
-        from berth.cli.run_logs import follow_until_end
-
-        out.say(f"{run.id} submitted  {run.url}".rstrip())
-        if run.why:
-            out.say(run.why)
-        follow_until_end(shell, run.id, timeout=options.timeout_wait)
-        return result_of(shell, shell.client.runs.wait(run.id, timeout=30), options.propagate)
-    if not options.wait:
+    if not options.follow and not options.wait:
         print_run(shell, run, "submitted")
         return Exit.OK
-    if not out.is_quiet:
-        out.say(f"{run.id} submitted  {run.url}".rstrip())
-    return wait_for(shell, run.id, options.timeout_wait, options.propagate)
+    with leaving(shell, run.id):
+        if options.follow:
+            from berth.cli.run_logs import follow_until_end
+
+            out.say(f"{run.id} submitted  {run.url}".rstrip())
+            if run.why:
+                out.say(run.why)
+            follow_until_end(shell, run.id, timeout=options.timeout_wait)
+            return result_of(shell, shell.client.runs.wait(run.id, timeout=30), options.propagate)
+        if not out.is_quiet:
+            out.say(f"{run.id} submitted  {run.url}".rstrip())
+        return wait_for(shell, run.id, options.timeout_wait, options.propagate)
 
 
 def wait_for(shell: Shell, run_id: str, timeout: str | None, propagate: bool) -> int:
-    """Waits, prints the run as it ended, and returns its exit code. Ctrl-C leaves the run going."""
+    """Waits, prints the run as it ended, and returns its exit code."""
     try:
         run = shell.client.runs.wait(run_id, timeout=timeout)
-    except KeyboardInterrupt:
-        leave(shell, run_id)
-        return Exit.INTERRUPTED
     except WaitTimeout as late:
         print_run(shell, late.run)
         raise
@@ -105,11 +105,16 @@ def wait_for(shell: Shell, run_id: str, timeout: str | None, propagate: bool) ->
     return result_of(shell, run, propagate)
 
 
-def leave(shell: Shell, run_id: str) -> None:
-    """What is said after Ctrl-C."""
-    shell.out.say(
-        f"\n{run_id} goes on: `berth run logs -f {run_id}` follows it again, `berth run stop {run_id}` ends it."
-    )
+@contextlib.contextmanager
+def leaving(shell: Shell, run_id: str) -> Iterator[None]:
+    """Within it, Ctrl-C ends the command and says that the run goes on, and how to follow or stop it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        shell.out.say(
+            f"\n{run_id} goes on: `berth run logs -f {run_id}` follows it again, `berth run stop {run_id}` ends it."
+        )
+        raise SystemExit(Exit.INTERRUPTED) from None
 
 
 def result_of(shell: Shell, run: "Run", propagate: bool) -> int:

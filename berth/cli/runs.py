@@ -11,7 +11,7 @@ from berth.cli import run_bulk, run_capsule, run_files, run_logs, run_mute, run_
 from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import STATES, Column, Item
-from berth.cli.run_result import RUN_FIELDS, print_run, wait_for
+from berth.cli.run_result import RUN_FIELDS, leaving, print_run, wait_for
 from berth.cli.shell import Shell
 from berth.errors import BerthError
 
@@ -245,7 +245,8 @@ def _wait_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _wait(shell: Shell) -> int:
     run_id = shell.run_id(shell.options.run)
-    return wait_for(shell, run_id, shell.options.timeout, shell.options.propagate)
+    with leaving(shell, run_id):
+        return wait_for(shell, run_id, shell.options.timeout, shell.options.propagate)
 
 
 def _stop(shell: Shell) -> int:

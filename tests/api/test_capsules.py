@@ -313,7 +313,7 @@ def test_what_differs_in_words(made: World) -> None:
     assert told["files"] == "Files: 1 changed (a.py), 1 new (d.py), 2 gone (b.py, c.py)"
     assert "git_commit aaaaaaaa → bbbbbbbb" in told["code"]
     assert told["resources"] == "Resources: cpu 1 → 2"
-    assert told["environment"] == "Environment: python_version 3.11.2 → 3.12.1"
+    assert told["environment"] == "What it ran in: python_version 3.11.2 → 3.12.1"
     assert told["outcome"] == "Outcome: succeeded → failed (ValueError: nan)"
     parts = {part["part"]: part["lines"] for part in body["parts"]}
     assert not any(line["name"] == "package/p1" for line in parts["environment"])

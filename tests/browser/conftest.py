@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 import uvicorn
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from app import db
 from app.main import create_app
-from app.models import Base
+from app.models import Base, Run
 from app.services import sessions
 from app.web.pages import runs
 from tests.browser.seed import Seed, seed
@@ -67,6 +67,11 @@ class Site:
                 }
             )
         return made
+
+    def run_names(self) -> set[str]:
+        """The names of all runs, with those that tests have added."""
+        with self.engine.connect() as connection:
+            return set(connection.scalars(select(Run.name)))
 
 
 @pytest.fixture(scope="package")

@@ -26,7 +26,7 @@ def test_the_made_up_language_is_longer_and_keeps_its_slots() -> None:
 
 @pytest.mark.parametrize("user", ["alice", "bob", "nobody", None])
 def test_longer_words_fit_and_none_are_left_in_english(chromium: Any, site: Site, user: str | None) -> None:
-    found = []
+    found, names = [], site.run_names()
     with pretending() as language:
         context = chromium.new_context(viewport={"width": WIDTHS[0], "height": 900})
         context.add_cookies(site.cookies(user, language=language, theme="light", zone="UTC"))
@@ -35,7 +35,7 @@ def test_longer_words_fit_and_none_are_left_in_english(chromium: Any, site: Site
         for spec in (one for one in PAGES if one.user == user and not one.is_variant):
             page.set_viewport_size({"width": WIDTHS[0], "height": 900})
             page.goto(site.url + spec.url(site.seed), wait_until="load")
-            found += [f"{spec.name}: in English: {text}" for text in foreign(page.evaluate(TEXTS), OURS)]
+            found += [f"{spec.name}: in English: {text}" for text in foreign(page.evaluate(TEXTS), OURS, names)]
             for width in WIDTHS:
                 page.set_viewport_size({"width": width, "height": 900})
                 found += [f"{spec.name} at {width}: cut off: {one}" for one in page.evaluate(CUT_OFF, OURS)]

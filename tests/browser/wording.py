@@ -7,7 +7,7 @@ translated, and what is cut off was made for English.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -108,9 +108,12 @@ def pretending() -> Iterator[str]:
         cached.cache_clear()
 
 
-def foreign(texts: list[str], own: str) -> list[str]:
-    """Those of the texts that have words, none of them in letters that `own` matches, and that are no names."""
-    return sorted({text for text in texts if not re.search(own, text) and not _is_name(text)})
+def foreign(texts: list[str], own: str, names: Set[str]) -> list[str]:
+    """Those of the texts that have words, none of them in letters that `own` matches, and that are no names.
+
+    `names` are those of runs that other tests added to the seed's.
+    """
+    return sorted({text for text in texts if not re.search(own, text) and text not in names and not _is_name(text)})
 
 
 def _is_name(text: str) -> bool:
@@ -140,7 +143,7 @@ _COMMAND = "python train.py --lr . hidden"
 # Products, formats, units, signs of keys, ids, hashes, sizes, codes; roles and scopes as the audit log has them.
 _ALIKE = re.compile(
     r"<[^>]*>?|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|@\d+|\bv\d+\b|\b(?:Berth|English|Python|Postgres|Redis|Webhook|OpenAPI|CSV|JSON|PNG|YAML|SHA-256|CPU|GPU|Ctrl|Linux"
-    r"|[KMGT]?i?B|[KMGT]i|editor|viewer|owner|read|write|admin|true|false)\b|\br-[0-9a-z]{10}\b|\bberth_[us]_\w+"
+    r"|[KMGT]?i?B|[KMGT]i|editor|viewer|owner|read|write|admin|true|false|zh_CN)\b|\br-[0-9a-z]{10}\b|\bberth_[us]_\w+"
     r"|\b[0-9a-f]{12,64}\b|\b[A-Z0-9]{4}-[A-Z0-9]{4}\b|\b[A-Z]{2,}(?:_[A-Z]+)*\b|\b\w+:\S+"
     r"|(?<![\w./-])[\w-]+(?:[/.][\w-]+)+/?|(?<![\w./-])[\w-]+/"
 )
