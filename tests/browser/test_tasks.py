@@ -290,6 +290,26 @@ def test_the_state_follows_on_the_other_tabs(visitor: Any, site: Site) -> None:
     assert page.get_attribute("#status", "hx-get") is None, "polling ends with the run"
 
 
+_GAP = """id => {
+  const menu = document.getElementById(id).getBoundingClientRect();
+  const button = document.querySelector(`[popovertarget=${id}]`).getBoundingClientRect();
+  const apart = (a, b, c, d) => Math.max(0, c - b, a - d);
+  return [apart(menu.left, menu.right, button.left, button.right), apart(menu.top, menu.bottom, button.top, button.bottom),
+          Math.min(menu.left, menu.top, innerWidth - menu.right, innerHeight - menu.bottom)];
+}"""
+
+
+def test_a_menu_opens_beside_its_button(visitor: Any, site: Site) -> None:
+    page = open_page(visitor, site, VISION)
+    for width, names in ((1280, ["projects", "user-menu", "views"]), (390, ["views"])):
+        page.set_viewport_size({"width": width, "height": 900})
+        for name in names:
+            page.locator(f"[popovertarget={name}]").first.click()
+            across, along, inside = page.evaluate(_GAP, name)
+            assert (across == 0 or along == 0) and max(across, along) < 24 and inside >= 0, (width, name)
+            page.keyboard.press("Escape")
+
+
 def test_the_list_changes_in_place_and_new_rows_wait(visitor: Any, site: Site) -> None:
     with db.unit_of_work() as session:
         add_run(session, site.seed, "in-list", state="running", name="in-the-list")
