@@ -135,7 +135,7 @@ _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 def _usual(path: str, methods: set[str], access: Access) -> dict[int | str, dict[str, Any]]:
     errors: list[type[AppError]] = [Invalid, Unavailable, problem_types.Misdirected]
     if access.action is not None:
-        errors += [Unauthenticated, identity.InvalidToken, Forbidden]
+        errors += [Unauthenticated, identity.InvalidToken, Forbidden, identity.TokenTooNarrow]
     if access.action is not None or "{" in path:
         errors.append(NotFound)
     if methods & {"POST", "PUT", "PATCH"}:

@@ -7,7 +7,7 @@ request. Expired, revoked and disabled are excluded in SQL, so that they end at 
 import hashlib
 import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -28,6 +28,15 @@ class InvalidToken(Unauthenticated):
     title = N_("The token is not valid")
     detail = N_("It is unknown, has expired or was revoked, or its owner was disabled.")
     hint = N_("Run `berth login`, or make a new token.")
+
+
+class TokenTooNarrow(Forbidden):
+    """The person may, the token may not."""
+
+    code = "TOKEN_TOO_NARROW"
+    title = N_("The token may not do this")
+    detail = N_("You may do this, but not with this token: its scope is {scope}, or it is for one project only.")
+    hint = N_("Use a token with a wider scope, which you make under your account, or the browser itself.")
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,15 @@ def token_hash(token: str) -> bytes:
 
 
 def require(actor: Actor, action: Action, project_id: uuid.UUID | None = None, run: uuid.UUID | None = None) -> None:
-    """Raises Forbidden, or NotFound for what the actor may not even see, unless the table allows it."""
+    """Raises Forbidden (TokenTooNarrow where a wider token would do), or NotFound for what the actor may not even
+    see, unless the table allows it."""
     verdict = can(actor, action, project_id, run)
     if verdict == Verdict.HIDDEN:
         raise NotFound
     if verdict == Verdict.FORBIDDEN:
+        widest = replace(actor, scope=Scope.ADMIN, only_project=None)
+        if can(widest, action, project_id, run) == Verdict.ALLOWED:
+            raise TokenTooNarrow(scope=actor.scope.name.lower())
         raise Forbidden
 
 

@@ -107,6 +107,11 @@ def too_many_waiting(world: World) -> httpx.Response:
         return world.as_("owner").post("/projects/ours/runs", json=SPEC)
 
 
+def token_too_narrow(world: World) -> httpx.Response:
+    token = world.as_("owner").post("/tokens", json={"name": "ci", "scope": "write"}).json()["token"]
+    return world.api.client(token).put("/projects/ours/members/editor", json={"role": "owner"})
+
+
 PROVOKED: dict[str, Callable[[World], httpx.Response]] = {
     "DELIVERY_PENDING": delivery_pending,
     "LAST_OWNER": last_owner,
@@ -130,6 +135,7 @@ PROVOKED: dict[str, Callable[[World], httpx.Response]] = {
     "MISDIRECTED": lambda world: world.as_("owner").get("/session", headers={"host": "evil.example"}),
     "NOT_FOUND": lambda world: world.as_("owner").get("/runs/r-2222222222"),
     "PROJECT_EXISTS": lambda world: world.as_("admin").post("/projects", json={"name": "ours"}),
+    "TOKEN_TOO_NARROW": token_too_narrow,
     "TOO_COMPLEX": lambda world: world.as_("owner").post("/tokens", content=b"[" * 100_000, headers=JSON),
     "UNAUTHENTICATED": lambda world: world.as_("nobody").get("/session"),
     "UNKNOWN_USER": lambda world: world.as_("owner").put("/projects/ours/members/x", json={"role": "viewer"}),

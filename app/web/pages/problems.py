@@ -172,6 +172,7 @@ _EXAMPLES = {
     "reason": "…",
     "removed_on": "2026-03-01",
     "rule": "30 d",
+    "scope": "write",
     "sha256": "9f86d081…",
     "since": "14:02",
     "size": "4096",
