@@ -162,6 +162,12 @@ def test_refusals_name_the_field_the_fix_and_the_code(world: World) -> None:
     assert world.cli("run", "ls").stdout == ""
 
 
+def test_a_mistyped_field_of_a_file_has_its_line_and_the_nearest_name(world: World) -> None:
+    (world.cli.folder / "run.yaml").write_text("# mine\nname: x\nmemroy: 1Gi\ncommand: [echo]\n")
+    done = world.cli("run", "submit", "-f", "run.yaml", "--no-snapshot", code=2)
+    assert "  memroy (line 3): is not a field here; did you mean memory?\n" in done.stderr
+
+
 def test_the_same_key_submits_once(world: World) -> None:
     command = ["run", "submit", "--no-snapshot", "--quiet", "--idempotency-key", "nightly-1", "--", "true"]
     assert world.cli(*command).stdout == world.cli(*command).stdout
