@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app.domain.names import DEFINITION_NAME
 from app.errors import N_, BadValue, FieldError
-from app.workloads import parameters, placeholders, yaml_source
+from app.workloads import parameters, placeholders, ranges, yaml_source
 from app.workloads.base import Spec
 from app.workloads.findings import field_errors, nearest_name
 from app.workloads.parameters import Parameter
@@ -118,7 +118,7 @@ def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tup
     title = _line(raw, "title", _MAX_TITLE, errors)
     description = _line(raw, "description", _MAX_DESCRIPTION, errors)
     declared, found = parameters.read_parameters(raw.get("parameters"), "/parameters")
-    errors += found
+    errors += [*found, *ranges.find_empty(declared, "/parameters")]
     spec = raw.get("spec")
     if not isinstance(spec, dict):
         message = N_("must be an object") if "spec" in raw else N_("is required: what is to run, such as `command`")
