@@ -184,6 +184,8 @@ def test_a_list_for_programs(world: World) -> None:
     assert world.cli("run", "ls", "--quiet", "-n", "1").stdout == f"{runs[2].public_id}\n"
     failed = world.cli.json("run", "ls", "-q", "status:failed", "--json=id,state,exit_code")
     assert failed == [{"id": runs[0].public_id, "state": "failed", "exit_code": None}]
+    assert world.cli("run", "ls", "--jq", ".[].name").stdout == "n2\nn1\nn0\n"
+    assert world.cli("run", "show", runs[0].public_id, "--jq", ".state").stdout == "failed\n"
     every = world.cli.json("run", "ls", "--json")[0]
     assert list(every)[:3] == ["id", "project", "name"]
     done = world.cli("run", "ls", "-q", "stat:failed", code=2)
