@@ -8,17 +8,19 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from berth.cli.output import Column, Item, Output
 from berth.cli.text import plain
 from berth.errors import BerthError, Unreachable
 
 SECONDS = 2.0
+Seen = TypeVar("Seen")
 # What is another value each time that one looks, and no news.
 _ALWAYS_NEW = frozenset({"waited_seconds", "ran_seconds"})
 _AWAY = (502, 503, 504)
 _HOME, _END_OF_LINE, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+_OTHER_SCREEN, _FIRST_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
@@ -36,30 +38,50 @@ def watch(
 
     Ends by KeyboardInterrupt, or by what `fetch` raises; a server that is away for a while is waited for.
     """
-    is_screen = out.is_terminal and os.environ.get("TERM") != "dumb" and not (out.is_json or out.is_quiet)
-    seen: dict[str, list[object]] = {}
-    found, away = fetch(), ""
+    if not out.is_terminal or os.environ.get("TERM") == "dumb" or out.is_json or out.is_quiet:
+        seen: dict[str, list[object]] = {}
+        _repeat(out, fetch, lambda found, away: None if away else _print_changes(out, found, columns, seen))
+    last = [""]
+
+    def show(drawn: str, away: str) -> None:
+        if not last[0]:
+            sys.stdout.write(_OTHER_SCREEN)
+        last[0] = drawn
+        _redraw(drawn, away)
+
+    try:
+        _repeat(out, lambda: _drawn(draw, fetch()), show)
+    finally:
+        if last[0]:
+            # What was on the terminal before is there again, and what was seen last below it.
+            sys.stdout.write(_FIRST_SCREEN + last[0])
+            sys.stdout.flush()
+
+
+def _repeat(out: Output, look: Callable[[], Seen], show: Callable[[Seen, str], None]) -> NoReturn:
+    found, away = look(), ""
     while True:
-        if is_screen:
-            _redraw(found, draw, away)
-        elif not away:
-            _print_changes(out, found, columns, seen)
+        show(found, away)
         time.sleep(SECONDS)
         try:
-            found, away = fetch(), ""
+            found, away = look(), ""
         except BerthError as problem:
             if not isinstance(problem, Unreachable) and problem.status not in _AWAY:
                 raise
-            if not is_screen and not away:
+            if not away and not out.is_terminal:
                 out.say(f"{plain(problem.detail)}; trying again")
             away = problem.detail
 
 
-def _redraw(found: Sequence[Item], draw: Callable[[Sequence[Item]], None], away: str) -> None:
+def _drawn(draw: Callable[[Sequence[Item]], None], found: Sequence[Item]) -> str:
     drawn = io.StringIO()
     with contextlib.redirect_stdout(drawn), contextlib.redirect_stderr(drawn):
         draw(found)
-    rows = drawn.getvalue().splitlines()
+    return drawn.getvalue()
+
+
+def _redraw(drawn: str, away: str) -> None:
+    rows = drawn.splitlines()
     room = max(shutil.get_terminal_size().lines - 2, 1)
     parts = [time.strftime("%H:%M:%S"), f"every {SECONDS:g} s, Ctrl-C ends"]
     if len(rows) > room:

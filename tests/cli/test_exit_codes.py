@@ -172,7 +172,7 @@ def test_watching_goes_on_until_ctrl_c(world: World, words: list[str]) -> None:
     code, screen = on_terminal(world, words, {}, stop_after="every 2 s")
     assert code == Exit.INTERRUPTED
     assert "\x1b[H" in screen
-    assert "watched" in screen
+    assert "watched" in screen.partition("\x1b[?1049l")[2], "what was seen last stays"
 
 
 def test_watching_as_json_tells_of_the_fields_asked_for(world: World) -> None:
