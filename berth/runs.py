@@ -102,10 +102,10 @@ class Runs:
     def plan(self, spec: Mapping[str, Any], project: str | None = None) -> dict[str, Any]:
         """What submitting this spec now would lead to: `starts` is now, later or unknown. Nothing is submitted.
 
-        Raises BerthError for what a submit would refuse.
+        The name may be left out, as in a submit. Raises BerthError for what a submit would refuse.
         """
         path = self._client.path("projects", project or self._client.project, "runs:plan")
-        found: dict[str, Any] = self._client.post(path, {"spec": dict(spec)}).data
+        found: dict[str, Any] = self._client.post(path, {"spec": {"name": default_name(spec), **spec}}).data
         return found
 
     def view(self, name: str, project: str | None = None) -> tuple[str, str]:

@@ -148,7 +148,7 @@ def as_app_error(request: Request, error: Exception) -> AppError:
     if isinstance(error.__cause__, AppError):
         return error.__cause__  # raised while FastAPI read a form, and wrapped by it
     if isinstance(error, RequestValidationError):
-        return Invalid(field_errors(error.errors()))
+        return Invalid(field_errors(error.errors(), _body_of(request)))
     if isinstance(error, _UNAVAILABLE):
         log.warning("unavailable", path=request.url.path, error=repr(error)[:500])
         return Unavailable()
@@ -164,6 +164,12 @@ def as_app_error(request: Request, error: Exception) -> AppError:
     error_id = uuid.uuid4().hex[:12]
     log.error("unexpected", error_id=error_id, method=request.method, path=request.url.path, exc_info=error)
     return Unexpected(error_id=error_id)
+
+
+def _body_of(request: Request) -> Any:
+    """What the body of this route should be, or None."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    return None if body is None else body.field_info.annotation
 
 
 def _methods_here(request: Request) -> list[str]:

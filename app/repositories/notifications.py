@@ -35,8 +35,10 @@ _FROM = "from notification n left join project p on p.id = n.project_id"
 _DELIVERIES = """
 select m.id as position, m.message_id as id, m.type, m.data ->> 'run' as run, m.state, m.at,
        case when m.state = 'pending' then m.due_at end as next_attempt_at,
-       coalesce((select json_agg(json_build_object('at', a.at, 'ok', a.ok, 'status', a.status, 'error', a.error,
-                                                   'milliseconds', a.milliseconds, 'answer', a.answer) order by a.id)
+       coalesce((select json_agg(json_build_object(
+                          'at', to_char(a.at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'ok', a.ok,
+                          'status', a.status, 'error', a.error, 'milliseconds', a.milliseconds, 'answer', a.answer
+                        ) order by a.id)
                    from notification_attempt a where a.message_id = m.id), '[]') as attempts
   from notification_message m
  where m.notification_id = :notification_id and m.id < :after

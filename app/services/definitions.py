@@ -20,6 +20,7 @@ from app.services import audit, idempotency, runs, secrets
 from app.services.identity import require
 from app.workloads import definitions, parameters, placeholders, yaml_edit
 from app.workloads.findings import field_errors
+from app.workloads.registry import KINDS
 from app.workloads.yaml_edit import CannotEdit
 
 
@@ -214,7 +215,8 @@ def _add(
 
 def _blamed(spec: Mapping[str, Any], error: ValidationError, changes: Mapping[str, Any]) -> list[FieldError]:
     """Findings about the filled spec, at what was given: a change, or the only parameter that the field is made of."""
-    found = field_errors([{**finding, "loc": ("body", *finding["loc"])} for finding in error.errors()])
+    findings = [{**finding, "loc": ("body", *finding["loc"])} for finding in error.errors()]
+    found = field_errors(findings, KINDS[spec.get("kind", "job")].spec)
     made = []
     for one in found:
         field = one.pointer.split("/")[1] if one.pointer else ""

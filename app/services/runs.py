@@ -17,7 +17,7 @@ from app.domain.names import new_run_id
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired, RunState
-from app.errors import N_, AppError, Conflict, FieldError, Invalid, NotFound, TooMany
+from app.errors import N_, Conflict, FieldError, Invalid, NotFound, TooMany
 from app.faults import crash_point
 from app.queue import mark_due, wake_admission_of_many
 from app.repositories import capsules
@@ -271,20 +271,39 @@ def check_startable(session: Session, project_id: uuid.UUID, spec: Spec) -> None
 
 
 def check_possible(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
-    """Refuses what could never start in this project. Changes and counts nothing."""
+    """Refuses what could never start in this project, all of it at once. Changes and counts nothing.
+
+    Raises the first reason that there is, with what is to be mended for the others among its errors.
+    """
+    found = [
+        _problem_of_pool(session, spec),
+        _problem_of_snapshot(session, project_id, spec),
+        secrets.find_unknown(session, project_id, spec),
+    ]
+    problems = [problem for problem in found if problem is not None]
+    if problems:
+        problems[0].errors = [error for problem in problems for error in problem.errors]
+        raise problems[0]
+
+
+def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
     pools = _pools(session)
     capacity = pools.get(spec.pool)
     if pools and capacity is None:
-        raise UnknownPool(
+        return UnknownPool(
             [FieldError("/spec/pool", N_("there is no such pool"), min(pools))],
             pool=spec.pool,
             pools=", ".join(sorted(pools)),
         )
     if capacity is not None and not spec.resources.fits(capacity):
-        raise _never_fits(spec, capacity)
-    if spec.snapshot is not None and not _has_snapshot(session, project_id, spec.snapshot):
-        raise UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
-    secrets.check_secrets(session, project_id, spec)
+        return _never_fits(spec, capacity)
+    return None
+
+
+def _problem_of_snapshot(session: Session, project_id: uuid.UUID, spec: Spec) -> Invalid | None:
+    if spec.snapshot is None or _has_snapshot(session, project_id, spec.snapshot):
+        return None
+    return UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
 
 
 def _has_snapshot(session: Session, project_id: uuid.UUID, digest: str) -> bool:
@@ -478,8 +497,5 @@ def _not_there(session: Session, project_id: uuid.UUID, spec: Spec) -> list[Fiel
         message = N_("the pool has become too small: it asks for {asked}, and there is {capacity} in all")
         slots = {"asked": str(spec.resources), "capacity": str(pools[spec.pool])}
         found.append(FieldError("/spec/pool", message, slots=slots))
-    try:
-        secrets.check_secrets(session, project_id, spec)
-    except AppError as problem:
-        found += problem.errors
-    return found
+    unknown = secrets.find_unknown(session, project_id, spec)
+    return found + (unknown.errors if unknown else [])

@@ -113,18 +113,19 @@ def delete_secret(session: Session, actor: Actor, project_id: uuid.UUID, name: s
     audit.record(session, actor, "secret.delete", "secret", name, project_id, before={"version": version})
 
 
-def check_secrets(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
-    """Raises UnknownSecret, with the nearest name as the fix, where the spec asks for what is not there."""
+def find_unknown(session: Session, project_id: uuid.UUID, spec: Spec) -> UnknownSecret | None:
+    """The refusal of a spec that asks for what is not there, with the nearest name as each fix; None if all is."""
     if not spec.secrets:
-        return
+        return None
     known = list_names(session, project_id)
     wrong = [(index, use.name) for index, use in enumerate(spec.secrets) if use.name not in known]
-    if wrong:
-        errors = [
-            FieldError(f"/spec/secrets/{index}/name", N_("is no secret of this project"), _nearest(name, known))
-            for index, name in wrong
-        ]
-        raise UnknownSecret(errors, name=wrong[0][1])
+    if not wrong:
+        return None
+    errors = [
+        FieldError(f"/spec/secrets/{index}/name", N_("is no secret of this project"), _nearest(name, known))
+        for index, name in wrong
+    ]
+    return UnknownSecret(errors, name=wrong[0][1])
 
 
 def check_named(session: Session, project_id: uuid.UUID, named: Mapping[str, str]) -> list[FieldError]:

@@ -4,7 +4,6 @@ One reader for every transport: `check` gives a definition or says, for each mis
 line), what it is, and what would do.
 """
 
-import difflib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,9 +13,9 @@ from pydantic import ValidationError
 
 from app.domain.names import DEFINITION_NAME
 from app.errors import N_, BadValue, FieldError
-from app.workloads import parameters, placeholders, yaml_source
+from app.workloads import parameters, placeholders, ranges, yaml_source
 from app.workloads.base import Spec
-from app.workloads.findings import field_errors
+from app.workloads.findings import field_errors, nearest_name
 from app.workloads.parameters import Parameter
 from app.workloads.registry import KINDS
 from app.workloads.yaml_source import Source, SourceError
@@ -119,7 +118,7 @@ def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tup
     title = _line(raw, "title", _MAX_TITLE, errors)
     description = _line(raw, "description", _MAX_DESCRIPTION, errors)
     declared, found = parameters.read_parameters(raw.get("parameters"), "/parameters")
-    errors += found
+    errors += [*found, *ranges.find_empty(declared, "/parameters")]
     spec = raw.get("spec")
     if not isinstance(spec, dict):
         message = N_("must be an object") if "spec" in raw else N_("is required: what is to run, such as `command`")
@@ -136,13 +135,13 @@ def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tup
 
 
 def _unknown(key: str) -> FieldError:
-    near = difflib.get_close_matches(key, _KEYS, n=1)
+    near = nearest_name(key, _KEYS)
     inside = ("command", "script", "cpu", "memory", "gpus", "env", "image", "pool", "tags", "retry", "timeout")
     pointer = f"/{key[:200].replace('~', '~0').replace('/', '~1')}"
     if key in inside:
         return FieldError(pointer, N_("belongs below `spec`"))
     message = N_("is not a field here; did you mean {near}?") if near else N_("is not a field here")
-    return FieldError(pointer, message, slots={"near": near[0]} if near else {})
+    return FieldError(pointer, message, slots={"near": near} if near else {})
 
 
 def _name(raw: dict[str, Any], expected: str | None, errors: list[FieldError]) -> str:
@@ -185,20 +184,11 @@ def _try(made: Definition, named: Mapping[str, Any]) -> list[FieldError]:
     try:
         build_spec(made, values)
     except ValidationError as error:
-        findings = [{**finding, "loc": ("body", "spec", *finding["loc"])} for finding in error.errors()]
-        return [_nearest(one) for one in field_errors(findings) if not _rests_on(made.spec, one.pointer, guessed)]
+        kind = KINDS[made.spec.get("kind", "job")].spec
+        findings = [{**finding, "loc": ("body", *finding["loc"])} for finding in error.errors()]
+        found = [replace(one, pointer=f"/spec{one.pointer}") for one in field_errors(findings, kind)]
+        return [one for one in found if not _rests_on(made.spec, one.pointer, guessed)]
     return []
-
-
-def _nearest(error: FieldError) -> FieldError:
-    """With the field of a spec that an unknown one may have been meant for."""
-    place, _, name = error.pointer.rpartition("/")
-    if error.message != "is not a field here" or place != "/spec":
-        return error
-    near = difflib.get_close_matches(name, KINDS["job"].spec.model_fields, n=1)
-    if not near:
-        return error
-    return replace(error, message=N_("is not a field here; did you mean {near}?"), slots={"near": near[0]})
 
 
 def _rests_on(spec: Any, pointer: str, guessed: set[str]) -> bool:

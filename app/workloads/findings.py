@@ -4,9 +4,12 @@ For requests and for documents that people write alike. Never with the value tha
 and it may be a megabyte.
 """
 
+import difflib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from app.errors import N_, BadValue, FieldError
 
@@ -44,6 +47,22 @@ _MESSAGES = {
     "datetime_parsing": N_("must be a time as RFC 3339 writes it"),
 }
 _PARTS = {"body": "", "query": "/query", "path": "/path", "header": "/header", "cookie": "/cookie"}
+# What other programs call a field.
+_OTHER_NAMES = {
+    "cores": "cpu",
+    "mem": "memory",
+    "ram": "memory",
+    "gpu": "gpus",
+    "cmd": "command",
+    "run": "script",
+    "params": "parameters",
+    "environment": "env",
+    "labels": "tags",
+    "retries": "retry",
+    "deadline": "timeout",
+    "queue": "pool",
+    "interpreter": "python",
+}
 _NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -52,12 +71,41 @@ def escaped(name: str) -> str:
     return _NO_CHARACTER.sub("\ufffd", name).replace("~", "~0").replace("/", "~1")
 
 
-def field_errors(findings: Sequence[Mapping[str, Any]]) -> list[FieldError]:
-    """At most 50 field errors. A body's pointer starts at its root; other parts of the request are named first."""
-    return [_field_error(finding) for finding in findings[:50]]
+def nearest_name(name: str, known: Collection[str]) -> str | None:
+    """Which of the `known` fields somebody who wrote `name` may have meant, or None."""
+    written = name[:200].lower()
+    near = difflib.get_close_matches(written, list(known), n=1, cutoff=0.6)
+    other = _OTHER_NAMES.get(written)
+    return near[0] if near else other if other in known else None
 
 
-def _field_error(finding: Mapping[str, Any]) -> FieldError:
+def field_errors(findings: Sequence[Mapping[str, Any]], model: Any = None) -> list[FieldError]:
+    """At most 50 field errors. A body's pointer starts at its root; other parts of the request are named first.
+
+    With the `model` that the body should fit, a field that is not there comes with the nearest that is.
+    """
+    return [_field_error(finding, model) for finding in findings[:50]]
+
+
+def _nearest(model: Any, location: Sequence[int | str]) -> str | None:
+    """The name that the last part of `location` may stand for in the models that can be where it is."""
+    found = list(_models(model))
+    for part in location[:-1]:
+        if isinstance(part, str):
+            # A part that is no field tells the types of a union apart, and the models stay the same.
+            inside = [one.model_fields[part].annotation for one in found if part in one.model_fields]
+            found = [model for each in inside for model in _models(each)] if inside else found
+    return nearest_name(str(location[-1]), {name for one in found for name in one.model_fields})
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inside in get_args(annotation):
+        yield from _models(inside)
+
+
+def _field_error(finding: Mapping[str, Any], model: Any) -> FieldError:
     location = list(finding.get("loc", ()))
     if location[-1:] == ["[key]"]:
         location.pop()  # pydantic's mark for: not the value, but the name itself
@@ -72,6 +120,8 @@ def _field_error(finding: Mapping[str, Any]) -> FieldError:
     template = _MESSAGES.get(str(finding.get("type")))
     if template is None:
         return FieldError(pointer, N_("is not valid"))
+    if finding.get("type") == "extra_forbidden" and (near := _nearest(model, location[1:])) is not None:
+        return FieldError(pointer, N_("is not a field here; did you mean {near}?"), slots={"near": near})
     slots = {name: str(value)[:200] for name, value in context.items()}
     if "expected" in slots:
         slots["expected"] = slots["expected"].replace(" or ", ", ")  # a list, in every language

@@ -29,7 +29,7 @@ MAX_ITEMS = 500
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _MAX_PATTERN = 200
-_LARGEST = 2**53  # of what JSON carries exactly
+LARGEST = 2**53  # of what JSON carries exactly
 
 _COMMON = ("type", "title", "description", "default", "enum", "required")
 _NUMERIC = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
@@ -186,9 +186,9 @@ def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadValue(N_("must be a whole number"))
     if not math.isfinite(value) or value != int(value):
-        fix = str(round(value)) if math.isfinite(value) and abs(value) < _LARGEST else None
+        fix = str(round(value)) if math.isfinite(value) and abs(value) < LARGEST else None
         raise BadValue(N_("must be a whole number"), fix)
-    if abs(value) > _LARGEST:
+    if abs(value) > LARGEST:
         raise BadValue(N_("is too large"))
     return int(value)
 

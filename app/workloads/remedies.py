@@ -10,6 +10,7 @@ from typing import Any
 
 from app.errors import FieldError
 from app.workloads.base import SecretUse
+from app.workloads.findings import nearest_name
 from app.workloads.kinds.job import JobSpec
 from app.workloads.parameters import as_text
 
@@ -120,26 +121,9 @@ def _called(path: list[str]) -> Remedy:
         known = list(CAUSES)
     elif path[0] == "secrets":
         known = list(SecretUse.model_fields)
-    near = difflib.get_close_matches(path[-1].lower(), known, n=1, cutoff=0.6) or _OTHER_NAMES.get(path[-1].lower(), [])
+    near = nearest_name(path[-1], known)
     # Keys inside of lists have no place of their own to be renamed at.
-    return Remedy(RENAME, near[0], near[0]) if near and path[0] != "secrets" else Remedy(DROP)
-
-
-_OTHER_NAMES = {
-    "cores": ["cpu"],
-    "mem": ["memory"],
-    "ram": ["memory"],
-    "gpu": ["gpus"],
-    "cmd": ["command"],
-    "run": ["script"],
-    "params": ["parameters"],
-    "environment": ["env"],
-    "labels": ["tags"],
-    "retries": ["retry"],
-    "deadline": ["timeout"],
-    "queue": ["pool"],
-    "interpreter": ["python"],
-}
+    return Remedy(RENAME, near, near) if near and path[0] != "secrets" else Remedy(DROP)
 
 
 def _choice(case: _Case) -> Remedy | None:

@@ -144,6 +144,8 @@ def build_parser(command: Command) -> argparse.ArgumentParser:
             metavar="FIELD,…",
             help=f"JSON, all fields (--json) or some (--json=a,b): {', '.join(command.fields)}",
         )
+        if command.is_remote:
+            parser.add_argument("--jq", metavar="PATH", help="of that JSON only this: .id, .[].name, .[0].tags[]")
     return parser
 
 
@@ -156,7 +158,8 @@ def _shell(command: Command, options: argparse.Namespace, rest: list[str] | None
     from berth.cli.output import Output
     from berth.cli.shell import Shell
 
-    wanted = getattr(options, "json", None)
+    path = getattr(options, "jq", None)
+    wanted = getattr(options, "json", None) or (ALL_FIELDS if path is not None else None)
     fields: tuple[str, ...] | None = None
     if wanted is not None:
         fields = command.fields if wanted == ALL_FIELDS else tuple(name.strip() for name in wanted.split(",") if name)
@@ -165,7 +168,12 @@ def _shell(command: Command, options: argparse.Namespace, rest: list[str] | None
             raise InvalidInput(
                 f"--json has no field {', '.join(unknown)}", hint=f"There are: {', '.join(command.fields)}."
             )
-    return Shell(options, rest, Output(fields, getattr(options, "quiet", False)))
+    chosen = None
+    if path is not None:
+        from berth.cli.paths import JsonPath
+
+        chosen = JsonPath(path)
+    return Shell(options, rest, Output(fields, getattr(options, "quiet", False), chosen))
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:

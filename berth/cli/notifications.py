@@ -7,6 +7,7 @@ from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import Column
 from berth.cli.shell import Shell
+from berth.errors import BerthError, InvalidInput
 
 _FIELDS = (
     "id",
@@ -24,6 +25,7 @@ _FIELDS = (
     "created_at",
 )
 _DELIVERY_FIELDS = ("id", "type", "run", "state", "at", "next_attempt_at", "attempts")
+_ID_LENGTH = 36
 _EVENTS = {"ended": "run.ended", "failed": "run.failed", "waiting": "run.waiting"}
 
 
@@ -32,8 +34,24 @@ def _mine(parser: argparse.ArgumentParser) -> None:
 
 
 def _one(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="as `berth notification ls` shows it")
+    parser.add_argument("id", metavar="ID", help="as `berth notification ls` shows it, or the beginning or end of that")
     _mine(parser)
+
+
+def _id(shell: Shell) -> str:
+    """The one whose id is, begins or ends as was written: those made at about the same time begin alike."""
+    text, own = shell.options.id.lower(), shell.options.me
+    if len(text) >= _ID_LENGTH:
+        return str(text)
+    ids = [str(row.raw["id"]) for row in shell.client.notifications.list(own=own)]
+    found = [one for one in ids if text and (one.startswith(text) or one.endswith(text))]
+    if len(found) > 1:
+        raise InvalidInput(f"{text} may be {', '.join(found[:5])}", code="AMBIGUOUS_ID", hint="Write more of the id.")
+    if not found:
+        whose = "your own notifications" if own else "the project's notifications"
+        hint = f"`berth notification ls{' --me' if own else ''}` lists them."
+        raise BerthError(f"none of {whose} has the id {text}", code="NOT_FOUND", status=404, hint=hint)
+    return found[0]
 
 
 def _ls(shell: Shell) -> int:
@@ -112,13 +130,28 @@ def _rm_arguments(parser: argparse.ArgumentParser) -> None:
 def _rm(shell: Shell) -> int:
     options = shell.options
     if shell.out.confirm("What was not delivered yet is dropped. Go on?", options.yes):
-        shell.client.notifications.delete(options.id, own=options.me)
-        shell.out.say(f"{options.id} removed")
+        found = _id(shell)
+        shell.client.notifications.delete(found, own=options.me)
+        shell.out.say(f"{found} removed")
+    return Exit.OK
+
+
+def _mute(shell: Shell) -> int:
+    return _set_muted(shell, muted=True)
+
+
+def _unmute(shell: Shell) -> int:
+    return _set_muted(shell, muted=False)
+
+
+def _set_muted(shell: Shell, *, muted: bool) -> int:
+    made = shell.client.notifications.update(_id(shell), own=shell.options.me, muted=muted).raw
+    shell.result(made, "id", "sends nothing until `berth notification unmute`" if muted else "sends again")
     return Exit.OK
 
 
 def _test(shell: Shell) -> int:
-    made = shell.client.notifications.test(shell.options.id, own=shell.options.me).raw
+    made = shell.client.notifications.test(_id(shell), own=shell.options.me).raw
     shell.result(made, "id", "on its way; `berth notification deliveries` says how it went")
     return Exit.OK
 
@@ -132,7 +165,7 @@ def _deliveries_arguments(parser: argparse.ArgumentParser) -> None:
 def _deliveries(shell: Shell) -> int:
     options = shell.options
     if options.resend:
-        shell.client.notifications.resend(options.id, options.resend, own=options.me)
+        shell.client.notifications.resend(_id(shell), options.resend, own=options.me)
         shell.out.say(f"{options.resend} is sent again")
         return Exit.OK
     columns = [
@@ -144,7 +177,7 @@ def _deliveries(shell: Shell) -> int:
         Column("LAST", lambda row: _last(row.get("attempts") or [])),
         Column("AT", lambda row: row.get("at")),
     ]
-    found = shell.client.notifications.deliveries(options.id, own=options.me, limit=options.limit)
+    found = shell.client.notifications.deliveries(_id(shell), own=options.me, limit=options.limit)
     shell.out.table((row.raw for row in found), columns, "nothing was sent yet")
     return Exit.OK
 
@@ -168,6 +201,10 @@ COMMANDS = (
         _add_arguments,
         (*_FIELDS, "secret"),
     ),
+    Command(
+        "notification mute", _mute, "keep one that sends nothing", "berth notification mute 0192f3ac", _one, _FIELDS
+    ),
+    Command("notification unmute", _unmute, "let it send again", "berth notification unmute 0192f3ac", _one, _FIELDS),
     Command("notification rm", _rm, "remove one", "berth notification rm 0192f3ac", _rm_arguments),
     Command(
         "notification test", _test, "send a test message", "berth notification test 0192f3ac", _one, fields=("id",)

@@ -6,9 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from berth.cli.text import cut, plain, width
+
+if TYPE_CHECKING:
+    from berth.cli.paths import JsonPath
 
 _SGR = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "dim": "2", "bold": "1"}
 STATES = {
@@ -37,10 +40,13 @@ class Column:
 
 
 class Output:
-    """`fields` are those of --json, None without it; `is_quiet` prints ids only."""
+    """`fields` are those of --json, None without it; `path` is that of --jq; `is_quiet` prints ids only."""
 
-    def __init__(self, fields: tuple[str, ...] | None = None, is_quiet: bool = False) -> None:
+    def __init__(
+        self, fields: tuple[str, ...] | None = None, is_quiet: bool = False, path: "JsonPath | None" = None
+    ) -> None:
         self.fields = fields
+        self.path = path
         self.is_quiet = is_quiet
         self.is_terminal = sys.stdout.isatty()
         self.has_colour = self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -60,20 +66,25 @@ class Output:
 
     def object(self, item: Item) -> None:
         """One JSON object with exactly the fields that were asked for."""
-        print(self._json(self._chosen(item)))
+        self._print(self._chosen(item))
 
     def stream(self, item: Item) -> None:
         """One JSON object on a line of its own, at once."""
-        print(json.dumps(self._chosen(item), ensure_ascii=False), flush=True)
+        self._print(self._chosen(item), is_line=True)
+        sys.stdout.flush()
+
+    def row(self, item: Item, columns: Sequence[Column], key: str = "id") -> None:
+        """One of many that come in time: its id only, or tab-separated."""
+        if self.is_quiet:
+            print(plain(str(item.get(key, ""))))
+        else:
+            print("\t".join(_cell((column.value or column.show)(item)) for column in columns))
 
     def table(self, items: Iterable[Item], columns: Sequence[Column], empty: str = "", key: str = "id") -> None:
         """Many objects: as a JSON array, ids only, a table, or tab-separated lines as they come."""
         if self.is_json:
-            print(self._json([self._chosen(item) for item in items]))
-        elif self.is_quiet:
-            for item in items:
-                print(plain(str(item.get(key, ""))))
-        elif self.is_terminal:
+            self._print([self._chosen(item) for item in items])
+        elif self.is_terminal and not self.is_quiet:
             rows = list(items)
             if rows:
                 self._table(rows, columns)
@@ -81,7 +92,7 @@ class Output:
                 self.say(empty)
         else:
             for item in items:
-                print("\t".join(_cell((column.value or column.show)(item)) for column in columns))
+                self.row(item, columns, key)
 
     def facts(self, pairs: Iterable[tuple[str, Any]]) -> None:
         """Names and values, one a line; those without a value are left out for people."""
@@ -113,8 +124,12 @@ class Output:
     def _chosen(self, item: Item) -> dict[str, Any]:
         return {name: item.get(name) for name in self.fields or ()}
 
-    def _json(self, value: Any) -> str:
-        return json.dumps(value, ensure_ascii=False, indent=2 if self.is_terminal else None)
+    def _print(self, value: Any, *, is_line: bool = False) -> None:
+        if self.path is not None:
+            for line in self.path.lines(value):
+                print(plain(line, keep_lines=True) if self.is_terminal else line)
+            return
+        print(json.dumps(value, ensure_ascii=False, indent=2 if self.is_terminal and not is_line else None))
 
     def _table(self, rows: Sequence[Item], columns: Sequence[Column]) -> None:
         cells = [[_cell(column.show(row)) for column in columns] for row in rows]

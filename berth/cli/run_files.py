@@ -9,7 +9,7 @@ from berth.cli.shell import Shell
 from berth.cli.text import plain
 from berth.quantities import show_size
 
-_FIELDS = ("path", "bytes", "sha256", "attempt", "created_at")
+_FIELDS = ("path", "bytes", "sha256", "attempt", "created_at", "removed_at")
 
 
 def _id(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,7 @@ def _outputs(shell: Shell) -> int:
         Column("SIZE", lambda file: show_size(file.get("bytes") or 0), lambda file: file.get("bytes"), is_number=True),
         Column("ATTEMPT", lambda file: file.get("attempt"), is_number=True),
         Column("SHA256", lambda file: str(file.get("sha256"))[:12], lambda file: file.get("sha256")),
+        Column("REMOVED", lambda file: str(file.get("removed_at") or "")[:10], lambda file: file.get("removed_at")),
     ]
     shell.out.table(files, columns, f"{run_id} left no outputs; a job writes them to $BERTH_OUTPUT", key="path")
     return Exit.OK

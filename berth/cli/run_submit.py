@@ -252,7 +252,7 @@ def print_plan(shell: Shell, plan: dict[str, Any]) -> int:
     out, reason = shell.out, plan["reason"] or {}
     if out.is_json:
         wanted = out.fields or ()
-        Output(wanted if set(wanted) <= set(PLAN_FIELDS) else PLAN_FIELDS).object(plan)
+        Output(wanted if set(wanted) <= set(PLAN_FIELDS) else PLAN_FIELDS, path=out.path).object(plan)
         return Exit.OK
     text = plain(reason.get("text") or "")
     if not out.is_terminal:

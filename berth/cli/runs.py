@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from berth.cli.exits import Exit
 from berth.cli.output import STATES, Column, Item
 from berth.cli.run_result import RUN_FIELDS, leaving, print_run, wait_for
 from berth.cli.shell import Shell
+from berth.cli.watch import add_watch, watch
 from berth.errors import BerthError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def _ls_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--view", metavar="NAME", help="a saved view of the page; -q narrows it, --sort orders anew")
     parser.add_argument("--sort", metavar="FIELD", help="such as -created (newest first, the default) or created")
     parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (50); 0 is all")
+    add_watch(parser)
 
 
 def _ls(shell: Shell) -> int:
@@ -48,9 +50,17 @@ def _ls(shell: Shell) -> int:
     if options.view is not None:
         stored, order = shell.client.runs.view(options.view)
         q, sort = " ".join(part for part in (stored, q) if part), sort or order
-    found = shell.client.runs.list(q=q, sort=sort, limit=limit)
     empty = "no runs match" if q else "no runs yet: `berth run submit -- python train.py`"
-    shell.out.table((run.raw for run in found), _columns(), empty)
+
+    def fetch() -> Iterable[Item]:
+        return (run.raw for run in shell.client.runs.list(q=q, sort=sort, limit=limit))
+
+    def draw(found: Iterable[Item]) -> None:
+        shell.out.table(found, _columns(), empty)
+
+    if options.watch:
+        watch(shell.out, lambda: list(fetch()), draw, _columns())
+    draw(fetch())
     return Exit.OK
 
 
@@ -93,20 +103,44 @@ def _why_text(run: Item) -> str:
     return ""
 
 
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    _id(parser)
+    add_watch(parser)
+
+
 def _show(shell: Shell) -> int:
     run_id = shell.run_id(shell.options.run)
-    run = shell.client.runs.get(run_id)
     out = shell.out
+
+    def fetch() -> "Run":
+        run = shell.client.runs.get(run_id)
+        if "metrics" not in (out.fields or ()):
+            return run
+        return replace(run, raw={**run.raw, "metrics": _metrics(run)})
+
+    if shell.options.watch:
+        seen: list[Run] = []
+
+        def fetch_again() -> Sequence[Item]:
+            seen[:] = [fetch()]
+            return [seen[0].raw]
+
+        watch(out, fetch_again, lambda _: _print_all(shell, seen[0]), _columns())
+    run = fetch()
     if out.is_json or out.is_quiet:
-        metrics = _metrics(run) if "metrics" in (out.fields or ()) else None
-        print_run(shell, replace(run, raw={**run.raw, "metrics": metrics}))
-        return Exit.OK
-    raw = run.raw
+        print_run(shell, run)
+    else:
+        _print_all(shell, run)
+    return Exit.OK
+
+
+def _print_all(shell: Shell, run: "Run") -> None:
+    out, raw = shell.out, run.raw
     if out.is_terminal:
         out.line(f"{out.paint(run.id, 'bold')}  {out.state(run.state)}  {run.name}")
     out.facts(_facts(raw, out.is_terminal))
     if not out.is_terminal:
-        return Exit.OK
+        return
     metrics = _metrics(run)
     if metrics:
         out.line("")
@@ -114,8 +148,7 @@ def _show(shell: Shell) -> int:
     if len(run.attempts) > 1:
         out.line("")
         out.table(raw["attempts"], _attempt_columns())
-    _print_tail(shell, run_id)
-    return Exit.OK
+    _print_tail(shell, run.id)
 
 
 def _metrics(run: "Run") -> dict[str, dict[str, Any]]:
@@ -311,7 +344,12 @@ COMMANDS = (
         "cpu, memory,\ngpus, seconds waited, seconds ran, why it waits or failed.",
     ),
     Command(
-        "run show", _show, "all about one run", "berth run show @last --json=state,exit_code,metrics", _id, _ONE_FIELDS
+        "run show",
+        _show,
+        "all about one run",
+        "berth run show @last --json=state,exit_code,metrics",
+        _show_arguments,
+        _ONE_FIELDS,
     ),
     run_logs.LOGS,
     Command("run open", _open, "open its page in the browser", "berth run open @last", _id, ("id", "url")),

@@ -204,7 +204,12 @@ def test_a_run_of_an_older_version_with_changes(made: World) -> None:
         ({"parameters": {"note": "x\x00"}}, "/parameters/note", None, None),
         ({"parameters": {"note": "x" * 5000}}, "/parameters/note", "must have at most 4096 characters", None),
         ({"parameters": {"note": "x"}, "changes": {"cpu": "lots"}}, "/changes/cpu", None, None),
-        ({"parameters": {"note": "x"}, "changes": {"cpus": 1}}, "/changes/cpus", "is not a field here", None),
+        (
+            {"parameters": {"note": "x"}, "changes": {"cpus": 1}},
+            "/changes/cpus",
+            "is not a field here; did you mean cpu?",
+            None,
+        ),
         ({"parameters": {"note": "x"}, "changes": {"parameters": {}}}, "/changes/parameters", None, None),
     ],
 )

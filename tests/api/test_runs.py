@@ -77,6 +77,35 @@ def test_the_same_key_from_many_clients_at_once_submits_once(world: World) -> No
     assert len(set(ids)) == 1
 
 
+def test_a_field_that_is_not_there_comes_with_the_one_that_was_meant(editor: httpx.Client) -> None:
+    secret = {"name": "HF_TOKEN", "evn": "HF_TOKEN"}
+    spec = {**HELLO, "memroy": "1Gi", "gpu": 1, "colour": "red", "secrets": [secret]}
+    answer = editor.post("/projects/ours/runs", json={"spec": spec, "sorce": {}})
+    assert answer.status_code == 422
+    assert {error["pointer"]: error["message"] for error in answer.json()["errors"]} == {
+        "/spec/memroy": "is not a field here; did you mean memory?",
+        "/spec/gpu": "is not a field here; did you mean gpus?",
+        "/spec/colour": "is not a field here",
+        "/spec/secrets/0/evn": "is not a field here; did you mean env?",
+        "/sorce": "is not a field here; did you mean source?",
+    }
+    run = editor.post("/projects/ours/runs", json={"spec": HELLO}).json()["id"]
+    answer = editor.post(f"/runs/{run}:clone", json={"changes": {"memroy": "1Gi"}})
+    error = {"pointer": "/changes/memroy", "message": "is not a field here; did you mean memory?"}
+    assert answer.json()["errors"] == [error]
+
+
+def test_all_that_keeps_a_run_from_starting_is_said_at_once(editor: httpx.Client) -> None:
+    with db.unit_of_work() as session:
+        factories.make_pool(session, "local", cpu_millis=2000, memory_bytes=4 << 30)
+    service.forget_what_was_seen()
+    spec = {**HELLO, "memory": "900Ti", "snapshot": "0" * 64, "secrets": [{"name": "NOPE", "env": "A"}]}
+    answer = editor.post("/projects/ours/runs", json={"spec": spec})
+    assert (answer.status_code, answer.json()["code"]) == (422, "NEVER_FITS")
+    pointers = [error["pointer"] for error in answer.json()["errors"]]
+    assert pointers == ["/spec/memory", "/spec/snapshot", "/spec/secrets/0/name"]
+
+
 @pytest.mark.parametrize(
     ("spec", "pointer", "fix"),
     [

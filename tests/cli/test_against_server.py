@@ -162,6 +162,12 @@ def test_refusals_name_the_field_the_fix_and_the_code(world: World) -> None:
     assert world.cli("run", "ls").stdout == ""
 
 
+def test_a_mistyped_field_of_a_file_has_its_line_and_the_nearest_name(world: World) -> None:
+    (world.cli.folder / "run.yaml").write_text("# mine\nname: x\nmemroy: 1Gi\ncommand: [echo]\n")
+    done = world.cli("run", "submit", "-f", "run.yaml", "--no-snapshot", code=2)
+    assert "  memroy (line 3): is not a field here; did you mean memory?\n" in done.stderr
+
+
 def test_the_same_key_submits_once(world: World) -> None:
     command = ["run", "submit", "--no-snapshot", "--quiet", "--idempotency-key", "nightly-1", "--", "true"]
     assert world.cli(*command).stdout == world.cli(*command).stdout
@@ -178,6 +184,8 @@ def test_a_list_for_programs(world: World) -> None:
     assert world.cli("run", "ls", "--quiet", "-n", "1").stdout == f"{runs[2].public_id}\n"
     failed = world.cli.json("run", "ls", "-q", "status:failed", "--json=id,state,exit_code")
     assert failed == [{"id": runs[0].public_id, "state": "failed", "exit_code": None}]
+    assert world.cli("run", "ls", "--jq", ".[].name").stdout == "n2\nn1\nn0\n"
+    assert world.cli("run", "show", runs[0].public_id, "--jq", ".state").stdout == "failed\n"
     every = world.cli.json("run", "ls", "--json")[0]
     assert list(every)[:3] == ["id", "project", "name"]
     done = world.cli("run", "ls", "-q", "stat:failed", code=2)

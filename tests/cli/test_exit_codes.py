@@ -157,6 +157,36 @@ def test_what_only_a_terminal_gets(world: World) -> None:
     assert {line.count("\t") for line in piped.splitlines()} == {8}
 
 
+@pytest.mark.parametrize("words", [["run", "ls"], ["run", "show"]], ids=["ls", "show"])
+def test_watching_goes_on_until_ctrl_c(world: World, words: list[str]) -> None:
+    run = world.make_run(state="queued", name="watched")
+    words = [*words, *([run.public_id] if words[1] == "show" else []), "--watch"]
+    process = world.cli.start(*words, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().split("\t")[:3] == [run.public_id, "watched", "queued"]
+    world.set(run.public_id, state="failed", first_error="ValueError: no")
+    assert process.stdout.readline().split("\t")[2::6] == ["failed", "ValueError: no\n"]
+    os.killpg(process.pid, signal.SIGINT)
+    rest, talk = process.communicate(timeout=30)
+    assert (process.returncode, rest, "Traceback" in talk) == (Exit.INTERRUPTED, "", False)
+    code, screen = on_terminal(world, words, {}, stop_after="every 2 s")
+    assert code == Exit.INTERRUPTED
+    assert "\x1b[H" in screen
+    assert "watched" in screen.partition("\x1b[?1049l")[2], "what was seen last stays"
+
+
+def test_watching_as_json_tells_of_the_fields_asked_for(world: World) -> None:
+    run = world.make_run(state="queued", name="watched")
+    process = world.cli.start("run", "ls", "-w", "--json=name", "--jq", ".name", start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "watched\n"
+    world.set(run.public_id, state="running")
+    world.make_run(name="another")
+    assert process.stdout.readline() == "another\n", "the state was not asked for"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == ""
+
+
 def test_a_plan_submits_nothing(world: World) -> None:
     for words in (["run", "plan"], ["run", "submit", "--dry-run"]):
         plan = world.cli.json(*words, "--cpu", "1", "--json", "--", "python", "train.py")

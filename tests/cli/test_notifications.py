@@ -41,3 +41,14 @@ def test_muting_a_run(world: World) -> None:
     assert mutes() == 1
     assert "told of it again" in world.cli("run", "unmute", run.public_id).stderr
     assert mutes() == 0
+
+
+def test_one_is_named_by_part_of_its_id_and_muted(world: World) -> None:
+    ids = [world.cli.json("notification", "add", ADDRESS, "--me", "--json=id")["id"] for _ in range(2)]
+    muted = world.cli.json("notification", "mute", ids[0][-6:], "--me", "--json=id,muted")
+    assert muted == {"id": ids[0], "muted": True}
+    states = [line.split("\t")[-1] for line in world.cli("notification", "ls", "--me").stdout.splitlines()]
+    assert states == ["muted", "on"]
+    assert "sends again" in world.cli("notification", "unmute", ids[0], "--me").stderr
+    assert "(AMBIGUOUS_ID)" in world.cli("notification", "test", ids[0][:3], "--me", code=2).stderr
+    assert "(NOT_FOUND)" in world.cli("notification", "test", "zzz", "--me", code=5).stderr

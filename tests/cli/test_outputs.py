@@ -88,6 +88,7 @@ def test_removed_files_are_told_and_left_out(world: World, run: Run) -> None:
     assert world.cli("output", "get", run.public_id).stdout == "kept\n"
     assert "OUTPUT_REMOVED" in world.cli("output", "get", run.public_id, "gone", code=5).stderr
     assert "2026-01-02" in world.cli("output", "ls", run.public_id).stdout
+    assert "2026-01-02" in world.cli("run", "outputs", run.public_id).stdout
 
 
 def test_rules(world: World) -> None:

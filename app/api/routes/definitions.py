@@ -85,7 +85,7 @@ def _read(request: Request, model: type[Model]) -> Model | str:
     try:
         return model.model_validate(strict_json.parse(body))
     except ValidationError as error:
-        raise Invalid(field_errors([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])) from error
+        raise Invalid(field_errors([{**one, "loc": ("body", *one["loc"])} for one in error.errors()], model)) from error
 
 
 def _text(given: DefinitionWrite | VersionWrite | str) -> str | None:

@@ -195,7 +195,7 @@ def clone_run(
         made = runs.rerun(session, actor, _checked(run), body.changes, once=once)
     except ValidationError as error:
         findings = [{**finding, "loc": ("body", "changes", *finding["loc"])} for finding in error.errors()]
-        raise Invalid(field_errors(findings)) from error
+        raise Invalid(field_errors(findings, RunCreate.model_fields["spec"].annotation)) from error
     return _accepted(request, made)
 
 

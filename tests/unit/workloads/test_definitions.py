@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from app.workloads import definition_diff, parameters
-from app.workloads.definitions import build_spec, check
+from app.workloads.definitions import build_spec, check, read_stored
 
 BASE = """\
 name: digits
@@ -148,3 +148,41 @@ def test_a_field_that_is_none_names_the_nearest() -> None:
     _, errors = check("name: x\nspec:\n  comand: [echo]\n  colour: red\n")
     said = {error.pointer: error.slots.get("near") for error in errors}
     assert (said["/spec/comand"], said["/spec/colour"]) == ("command", None)
+
+
+@pytest.mark.parametrize(
+    ("declared", "wrong"),
+    [
+        ("{type: number, exclusiveMinimum: 1, exclusiveMaximum: 1}", "/exclusiveMaximum"),
+        ("{type: number, minimum: 1, exclusiveMaximum: 1}", "/exclusiveMaximum"),
+        ("{type: number, exclusiveMinimum: 1, maximum: 1}", "/maximum"),
+        ("{type: number, minimum: 1, maximum: 1}", None),
+        ("{type: number, exclusiveMinimum: 1, exclusiveMaximum: 1.001}", None),
+        ("{type: number, minimum: 0, exclusiveMinimum: 3, maximum: 9, exclusiveMaximum: 2}", "/exclusiveMaximum"),
+        ("{type: integer, exclusiveMinimum: 1, exclusiveMaximum: 2}", "/exclusiveMaximum"),
+        ("{type: integer, exclusiveMinimum: 1, exclusiveMaximum: 3}", None),
+        ("{type: integer, minimum: 1.2, maximum: 1.7}", "/maximum"),
+        ("{type: integer, minimum: -1.7, maximum: -1}", None),
+        ("{type: integer, minimum: 1.0e+17}", "/minimum"),
+        ("{type: integer, exclusiveMaximum: -1.0e+17}", "/exclusiveMaximum"),
+        ("{type: string, minLength: 5000}", "/minLength"),
+        ("{type: string, minLength: 2, maxLength: 1}", "/maxLength"),
+        ("{type: string, minLength: 2, maxLength: 2}", None),
+        ("{type: string, enum: []}", "/enum"),
+        ("{type: array, minItems: 501}", "/minItems"),
+        ("{type: array, minItems: 2, maxItems: 1}", "/maxItems"),
+        ("{type: array, items: {type: integer, exclusiveMinimum: 0, maximum: 0.5}}", "/items/maximum"),
+    ],
+)
+def test_limits_that_no_value_keeps_are_refused(declared: str, wrong: str | None) -> None:
+    text = f"name: x\nparameters:\n  p: {declared}\nspec: {{command: [a]}}\n"
+    definition, errors = check(text)
+    assert [error.pointer for error in errors] == ([f"/parameters/p{wrong}"] if wrong else [])
+    assert all(error.line == 3 for error in errors)
+    assert (definition is None) == (wrong is not None)
+
+
+def test_a_stored_definition_stays_readable_with_a_rule_that_came_later() -> None:
+    declared = {"p": {"type": "number", "exclusiveMinimum": 1, "exclusiveMaximum": 1}}
+    stored = {"name": "x", "parameters": declared, "spec": {"command": ["a"]}}
+    assert list(read_stored(stored).parameters) == ["p"]
