@@ -73,6 +73,7 @@ export const actions = {
     $("input", palette).dispatchEvent(new Event("show"));
   },
   filter: () => { const field = $("#filter") || $("#log-search input[name=q]"); field?.focus(); field?.select(); },
+  home: () => leave("#nav-home"),
   runs: () => leave("#nav-runs"),
   jobs: () => leave("#nav-jobs"),
   projects: () => { $("#projects")?.showPopover(); $("#projects a")?.focus(); },
@@ -87,6 +88,9 @@ export const actions = {
   previous: () => step(-1),
   open: () => { const link = $("tr.at a"); if (link) location.href = link.href; },
   ...Object.fromEntries(["overview", "logs", "metrics", "system", "outputs", "spec", "events"].map((tab) => [`tab-${tab}`, () => leave(`[data-tab=${tab}]:not([aria-current])`)])),
+  "run-before": () => neighbour(-1),
+  "run-after": () => neighbour(1),
+  diff: () => $("#diff input[name=diff]")?.focus(),
   stop: () => $("#stop")?.click(),
   rerun: () => $("#rerun")?.focus(),
   "new-run": () => leave("#new-run"),
@@ -96,6 +100,14 @@ export const actions = {
     else leave("#clone");
   },
 };
+// The run before or after this one in the list that was looked at last, on the same tab.
+function neighbour(by) {
+  const ids = (sessionStorage.getItem("berth-list") ?? "").split(" "), parts = location.pathname.split("/");
+  const to = ids[ids.indexOf(parts[4]) + by];
+  if (!ids.includes(parts[4]) || !to) return;
+  parts[4] = to;
+  location.href = parts.join("/");
+}
 function step(by) {
   const rows = $$("[data-rows] tbody tr"), at = rows.findIndex((row) => row.classList.contains("at"));
   const to = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + by))];

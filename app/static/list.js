@@ -18,6 +18,7 @@ function range(to) {
   for (const box of found.slice(Math.min(from, end), Math.max(from, end) + 1)) box.checked = true;
 }
 const current = () => $("#rows tr.at input[name=runs]") ?? $("#rows tr:focus-within input[name=runs]");
+const remember = () => sessionStorage.setItem("berth-list", boxes().map((box) => box.value).join(" "));
 function clear() {
   for (const box of boxes()) box.checked = false;
   all.checked = false;
@@ -34,6 +35,12 @@ if (form) {
     "pick-range": () => { const box = current(); if (box) { range(box); last = box; tell(); } },
     "pick-page": () => { const found = boxes(), on = found.some((box) => !box.checked); for (const box of found) box.checked = on; tell(); },
     compare: () => $("#pick-compare").click(),
+    // What is ticked, or else the current row; a page asks before anything is stopped.
+    stop: () => {
+      const box = current();
+      if (box && !all.checked && !boxes().some((one) => one.checked)) { box.checked = true; tell(); }
+      if (all.checked || boxes().some((one) => one.checked)) $("#picks [value=stop]")?.click();
+    },
     "pick-none": clear,
   });
   document.addEventListener("click", (event) => {
@@ -46,7 +53,8 @@ if (form) {
   all.addEventListener("change", tell);
   $("#pick-page").addEventListener("change", (event) => { for (const box of boxes()) box.checked = event.target.checked; tell(); });
   document.addEventListener("berth:escape", clear);
-  document.addEventListener("htmx:afterSettle", tell);
+  document.addEventListener("htmx:afterSettle", () => { tell(); remember(); });
   addEventListener("pageshow", tell); // after going back the browser ticks what was ticked
   tell();
+  remember();
 }

@@ -18,6 +18,7 @@ EVERYWHERE = [
     Key("?", "sheet", N_("Show this sheet")),
     Key("Ctrl+k", "palette", N_("Go to anything by its name")),
     Key("/", "filter", N_("Filter or search")),
+    Key("g h", "home", N_("Go to the home page")),
     Key("g r", "runs", N_("Go to the runs")),
     Key("g j", "jobs", N_("Go to the job definitions")),
     Key("g p", "projects", N_("Switch project")),
@@ -33,6 +34,7 @@ PICKS = [
     Key("X", "pick-range", N_("Tick all rows from the last ticked one")),
     Key("a", "pick-page", N_("Tick all rows, or none")),
     Key("v", "compare", N_("Compare the ticked runs")),
+    Key("s", "stop", N_("Stop the ticked runs, or the row's")),
 ]
 RUNS = [
     Key("n", "new-run", N_("New run")),
@@ -59,7 +61,10 @@ RUN = [
     Key("s", "stop", N_("Stop the run")),
     Key("r", "rerun", N_("Run it again")),
     Key("c", "clone", N_("Copy the run and change it")),
+    Key("[", "run-before", N_("The run before it in the list")),
+    Key("]", "run-after", N_("The run after it in the list")),
 ]
+SPEC = [Key("d", "diff", N_("Compare with another run"))]
 LOG = [
     Key("w", "wrap", N_("Wrap long lines")),
     Key("f", "full", N_("Log on the full screen")),
@@ -82,5 +87,6 @@ GROUPS: dict[str, tuple[str, list[Key]]] = {
     "form": (N_("Form"), FORM),
     "run": (N_("Run"), RUN),
     "charts": (N_("Charts"), CHARTS),
+    "spec": (N_("Spec"), SPEC),
     "log": (N_("Log"), LOG),
 }

@@ -290,6 +290,27 @@ def test_the_state_follows_on_the_other_tabs(visitor: Any, site: Site) -> None:
     assert page.get_attribute("#status", "hx-get") is None, "polling ends with the run"
 
 
+def test_from_run_to_run_home_and_stop_by_keyboard(visitor: Any, site: Site) -> None:
+    page = open_page(visitor, site, VISION)
+    first, second = page.evaluate("[...document.querySelectorAll('#rows tr')].slice(0, 2).map((row) => row.id)")
+    page.goto(f"{site.url}{VISION}/{first}/spec", wait_until="load")
+    page.keyboard.press("d")
+    assert page.evaluate("document.activeElement.name") == "diff"
+    page.keyboard.press("Escape")
+    page.keyboard.press("]")
+    page.wait_for_url(f"**/{second}/spec")
+    page.keyboard.press("[")
+    page.wait_for_url(f"**/{first}/spec")
+    page.keyboard.press("g")
+    page.keyboard.press("h")
+    page.wait_for_url(f"{site.url}/")
+    page.goto(f"{site.url}{VISION}?q=status:running", wait_until="load")
+    page.keyboard.press("j")
+    page.keyboard.press("s")
+    page.wait_for_url("**/runs/bulk")
+    assert "1 " in page.inner_text("main"), "it asks before it stops"
+
+
 _GAP = """id => {
   const menu = document.getElementById(id).getBoundingClientRect();
   const button = document.querySelector(`[popovertarget=${id}]`).getBoundingClientRect();

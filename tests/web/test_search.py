@@ -47,3 +47,9 @@ def test_as_a_page_and_only_signed_in(console: Console) -> None:
     page = console.get("/search?project=vision&q=resnet50", "alice")
     assert 'value="resnet50"' in page.text
     assert console.get("/search?q=x").status_code == 303
+
+
+def test_what_one_may_do_in_a_project_and_its_settings(console: Console) -> None:
+    assert "/projects/vision/runs/new" in hits(console, "/search?q=new+run")
+    assert "/projects/vision/settings/secrets" in hits(console, "/search?project=vision&q=settings")
+    assert "/projects/vision/runs/new" not in hits(console, "/search?q=new+run", "bob"), "bob only reads"

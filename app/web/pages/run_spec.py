@@ -27,6 +27,7 @@ def page(request: Request, project: str, run: str, diff: str = "") -> Response:
     with visit(request) as visitor:
         row = run_frame.find_run(visitor, project, run)
         shell = run_frame.run_shell(visitor, row, "spec")
+        shell.keys = ("everywhere", "run", "spec")
         view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
         found = capsules.capsule_of(visitor.session, row)
         may_write = can(visitor.actor, Action.RUN_WRITE, row.project_id) == Verdict.ALLOWED

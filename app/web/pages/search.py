@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
+from app.domain.access import Action, Verdict, can
 from app.errors import N_
 from app.i18n import translate
 from app.repositories import search
@@ -71,6 +72,7 @@ def _find(visitor: Visitor, asked: str, project: str) -> list[tuple[str, list[Hi
     places = _places(visitor, project)
     if not asked:
         return [(N_("Places"), places)]
+    places += _settings(visitor, project)
     found = search.find_runs_by_id(session, visitor.actor, asked.lower(), MOST) if asked.lower()[:2] == "r-" else []
     definitions: list[Hit] = []
     if project:
@@ -99,8 +101,22 @@ def _find(visitor: Visitor, asked: str, project: str) -> list[tuple[str, list[Hi
         (N_("Runs"), runs[:MOST]),
         (N_("Jobs"), definitions),
         (N_("Projects"), projects),
-        (N_("Places"), [hit for hit in places if part in hit.text.casefold()]),
+        (N_("Places"), [hit for hit in places if part in hit.text.casefold()][: 2 * MOST]),
     ]
+
+
+def _settings(visitor: Visitor, project: str) -> list[Hit]:
+    """What is done in a project, and its settings; without a current one, those of the first few."""
+    say, made = visitor.language, []
+    for name in [project] if project else sorted(visitor.signed_in.projects)[:3]:
+        ref, at = visitor.signed_in.projects[name], f"/projects/{quote(name)}"
+        if can(visitor.actor, Action.RUN_WRITE, ref.id) == Verdict.ALLOWED:
+            made.append(Hit(f"{at}/runs/new", translate(say, "New run"), "run", note=name))
+        for tab in navigation.SETTINGS:
+            if tab.action is None or can(visitor.actor, tab.action, ref.id) == Verdict.ALLOWED:
+                text = f"{translate(say, 'Settings')} · {translate(say, tab.text)}"
+                made.append(Hit(tab.url.replace("{project}", quote(name)), text, "settings", note=name))
+    return made
 
 
 def _places(visitor: Visitor, project: str) -> list[Hit]:
