@@ -149,7 +149,7 @@ def without_older(typed: Shown, shown: Shown, written: Shown) -> Shown:
     }
     made = Shown(fields, dict(typed.rows), dict(typed.numbers))
     for key in "pe":
-        was, now = dict(shown.rows[key]), dict(written.rows[key])  # type: ignore[arg-type]
+        was, now = ({row[0]: row[1] for row in one.rows[key]} for one in (shown, written))
         kept = [
             (at, row if was.get(row[0]) == now.get(row[0]) else (row[0], was.get(row[0])))
             for at, row in enumerate(typed.rows[key])

@@ -69,7 +69,10 @@ def test_the_yaml_and_the_form_follow_each_other(visitor: Any, site: Site) -> No
 
 # Both in one turn of the page, so that no machine is too slow for it.
 _TYPE = """(edits) => { for (const [id, value] of edits) {
-  const el = document.getElementById(id); el.focus(); el.value = value; el.dispatchEvent(new Event("input", { bubbles: true }));
+  const el = document.getElementById(id);
+  el.focus();
+  el.value = value;
+  el.dispatchEvent(new Event("input", { bubbles: true }));
 } document.activeElement.blur(); }"""
 
 
