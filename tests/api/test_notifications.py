@@ -31,7 +31,7 @@ def test_what_follows_the_host_of_a_webhook_is_not_read_back(world: World) -> No
     with db.read_session() as session:
         assert set(session.scalars(select(Notification.target))) == {"https://example.org:8443/in/n3w"}
         entries = session.scalars(select(AuditEntry).where(AuditEntry.verb == "notification.update")).all()
-    assert [sorted(entry.after) for entry in entries] == [["name"], ["target"]] * 2
+    assert [sorted(entry.after or {}) for entry in entries] == [["name"], ["target"]] * 2
     assert "s3cret" not in str([(entry.before, entry.after) for entry in entries])
 
 
