@@ -5,13 +5,16 @@ Only this module commits. Messages that follow a commit are sent by `unit_of_wor
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine
+from psycopg.abc import PQGen
+from psycopg.errors import ConnectionTimeout, _WaitTimeout
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.settings import get_settings
@@ -27,7 +30,7 @@ PLANNING = "-c random_page_cost=1.1 -c max_parallel_workers_per_gather=0 -c jit=
 def engine() -> Engine:
     """This process's engine and its pool. A forked child must call `forget_engine` first."""
     settings = get_settings()
-    return create_engine(
+    made = create_engine(
         settings.database_url,
         pool_size=settings.database.pool_size,
         max_overflow=0,
@@ -44,6 +47,91 @@ def engine() -> Engine:
             ),
         },
     )
+    event.listen(made, "do_connect", _connect)
+    return made
+
+
+T = TypeVar("T")
+
+# Seconds without a word after which a connection asks whether Postgres is there at all, what the question may take,
+# and what it may take of a thread that has nothing else to do. A server that is only slow answers it, and the statement
+# goes on until its own timeout there.
+PATIENCE, QUESTION, WATCH = 4.0, 3, 30
+
+
+class PostgresSilentError(psycopg.OperationalError):
+    """Postgres says nothing, though its connections are open: it is frozen, or the machine that it is on."""
+
+
+class Silence:
+    """What this process knows of a Postgres that says nothing: one thread asks on, and all else fails at once.
+
+    A queue before a few threads, each of which waits for some seconds, would wait for minutes.
+    """
+
+    def __init__(self) -> None:
+        self.is_known = False
+        self._beginning = threading.Lock()
+
+    def begin(self) -> None:
+        """Postgres was found to be silent."""
+        with self._beginning:
+            if not self.is_known:
+                log.warning("Postgres does not answer")
+                self.is_known = True
+                threading.Thread(target=self._watch, name="postgres-silence", daemon=True).start()
+
+    def _watch(self) -> None:
+        while not _says_something(WATCH):
+            pass
+        log.warning("Postgres answers again")
+        self.is_known = False
+
+
+_silence = Silence()
+
+
+class _Bounded(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that does not wait for a Postgres which is gone without having closed it, such as a frozen one.
+
+    Postgres itself keeps `statement_timeout`, and the timeouts of TCP are about kernels, which may be well.
+    """
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """What `gen` returns when it has its answer. Raises PostgresSilentError; the connection is then closed."""
+        while self.closed or not _silence.is_known:
+            try:
+                return super().wait(gen, interval, timeout or PATIENCE)
+            except _WaitTimeout:
+                if timeout is not None:
+                    raise
+            if not _silence.is_known and not _says_something(QUESTION):
+                _silence.begin()
+        self.close()  # what it was asked may be answered later, and not to who asks next
+        raise PostgresSilentError("Postgres does not answer")
+
+
+def _says_something(seconds: int) -> bool:
+    """Whether a new connection is made, or refused, within that time."""
+    url = get_settings().database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+    try:
+        psycopg.connect(url, application_name="berth asks", connect_timeout=seconds).close()
+    except ConnectionTimeout:
+        return False
+    except psycopg.OperationalError as error:
+        log.info("a slow Postgres said: %s", error)
+    return True
+
+
+def _connect(_dialect: Any, _record: Any, given: list[Any], named: dict[str, Any]) -> psycopg.Connection[Any]:
+    """How the engine connects."""
+    if _silence.is_known:
+        raise PostgresSilentError("Postgres does not answer")
+    try:
+        return _Bounded.connect(*given, **named)
+    except ConnectionTimeout:
+        _silence.begin()
+        raise
 
 
 SessionFactory: sessionmaker[Session] = sessionmaker(expire_on_commit=False)
@@ -51,6 +139,8 @@ SessionFactory: sessionmaker[Session] = sessionmaker(expire_on_commit=False)
 
 def forget_engine() -> None:
     """Drops the inherited engine without touching its connections, for a child after fork."""
+    global _silence
+    _silence = Silence()
     if engine.cache_info().currsize:
         engine().dispose(close=False)
         engine.cache_clear()

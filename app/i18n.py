@@ -12,12 +12,28 @@ DEFAULT = "en"
 _FOLDER = Path(__file__).parent / "locale"
 
 
+class Phrase(str):
+    """English text for machines and logs, of parts that `translate` puts into the reader's language as a slot."""
+
+    parts: tuple[tuple[str, dict[str, Any]], ...]
+
+    def __new__(cls, *parts: tuple[str, dict[str, Any]]) -> "Phrase":
+        made = super().__new__(cls, ", ".join(translate(DEFAULT, text, **slots) for text, slots in parts))
+        made.parts = parts
+        return made
+
+    def said_in(self, language: str | None) -> str:
+        """The same in a language."""
+        return translate(language, ", ").join(translate(language, text, **slots) for text, slots in self.parts)
+
+
 def translate(language: str | None, text: str, **slots: Any) -> str:
     """`text` in `language` with its `{slots}` filled; the English text where no translation exists.
 
     A slot without a value stays as it is written: a text never fails to be shown.
     """
     found = catalogue(language).get(text) or text if language and language != DEFAULT else text
+    slots = {name: one.said_in(language) if isinstance(one, Phrase) else one for name, one in slots.items()}
     return found.format_map(_Lenient(slots)) if slots and "{" in found else found
 
 

@@ -1,7 +1,7 @@
 """What the routes of notifications answer, for a project's and one's own alike."""
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
 from sqlalchemy.orm import Session
@@ -26,7 +26,9 @@ def page(request: Request, session: Session, owner: Owner, after: str | None, li
     scope = f"notifications:{owner.id}"
     start = uuid.UUID(cursors.decode(scope, after)[0]) if after else None
     rows = repository.list_notifications(session, owner, start, limit + 1)
-    return wire.page_response(request, rows[:limit], cursors.following(scope, rows, limit, "id"))
+    return wire.page_response(
+        request, [_read(row) for row in rows[:limit]], cursors.following(scope, rows, limit, "id")
+    )
 
 
 def one(session: Session, owner: Owner, notification_id: uuid.UUID) -> Response:
@@ -34,14 +36,14 @@ def one(session: Session, owner: Owner, notification_id: uuid.UUID) -> Response:
     found = repository.find_notification(session, owner, notification_id)
     if found is None:
         raise NotFound
-    return wire.json_response(found)
+    return wire.json_response(_read(found))
 
 
 def created(session: Session, owner: Owner, notification_id: uuid.UUID, secret: str | None, location: str) -> Response:
     """The one answer with the secret; it is not kept."""
     found = repository.find_notification(session, owner, notification_id)
     assert found is not None, "it was made just now"
-    return wire.secret_response(found | {"secret": secret}, 201, {"location": location})
+    return wire.secret_response(_read(found) | {"secret": secret}, 201, {"location": location})
 
 
 def deliveries(
@@ -65,3 +67,8 @@ def mute(session: Session, actor: Actor, owner: Owner, public_id: str, *, on: bo
         raise NotFound
     notifications.set_run_mute(session, actor, owner, run.id, run.public_id, on=on)
     return wire.no_content()
+
+
+def _read(found: dict[str, Any]) -> dict[str, Any]:
+    """A subscription as it is shown: what an address holds beside its host is written once and never read."""
+    return found | {"target": notifications.shown_target(found["channel"], found["target"])}

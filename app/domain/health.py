@@ -74,7 +74,7 @@ def judge_redis(error: str | None, took_ms: float, waiting: int) -> Check:
             "redis", Health.WARN, says, N_("Start more workers, or see why they are slow."), slots, took_ms=took_ms
         )
     return Check(
-        "redis", Health.OK, N_("It answers in {took} ms; {waiting} messages wait."), "", slots, took_ms=took_ms
+        "redis", Health.OK, N_("It answers in {took} ms; messages waiting: {waiting}."), "", slots, took_ms=took_ms
     )
 
 
@@ -111,12 +111,19 @@ def judge_loop(name: str, left_seconds: float | None, held_seconds: float) -> Ch
     return Check(f"loop:{name}", Health.OK, N_("It is led."), "", slots, age)
 
 
-def judge_objects(error: str | None, took_ms: float) -> Check:
-    """A small object was written, read and removed, or not."""
+_STORES = {
+    "folder": N_("See that the folder {where} is there, can be written, and has room."),
+    "bucket": N_("See that the bucket {where} of BERTH_OBJECTS__BUCKET is there, its endpoint, and its keys."),
+    "url": N_("See BERTH_OBJECTS__URL and its credentials."),
+}
+
+
+def judge_objects(error: str | None, took_ms: float, place: str, where: str) -> Check:
+    """A small object was written, read and removed, or not. `place` is "folder", "bucket" or "url", and `where` the
+    folder or the bucket."""
     if error is not None:
         says = N_("It cannot be written and read: {error}. Runs with code or outputs cannot go on.")
-        fix = N_("See BERTH_OBJECTS__URL and its credentials, or that the folder `objects` in the home can be written.")
-        return Check("objects", Health.BAD, says, fix, {"error": error}, took_ms=took_ms)
+        return Check("objects", Health.BAD, says, _STORES[place], {"error": error, "where": where}, took_ms=took_ms)
     slots = {"took": round(took_ms, 1)}
     return Check("objects", Health.OK, N_("An object was written and read in {took} ms."), "", slots, took_ms=took_ms)
 

@@ -132,5 +132,5 @@ EVENTS: dict[str, str] = {
     "stopped": N_("Stopped"),
     "logs_truncated": N_("The log is longer than what is kept; a gap marks what is missing"),
     "outputs_truncated": N_("Not all outputs were kept: {message}"),
-    "outputs_removed": N_("Outputs removed by the project's rules: {files} files, {bytes} bytes"),
+    "outputs_removed": N_("Outputs removed by the project's rules. Files: {files}, bytes: {bytes}"),
 }

@@ -29,7 +29,7 @@ class CompareCount(Invalid):
 
     code = "COMPARE_COUNT"
     title = N_("Two to twenty runs can be compared")
-    detail = N_("{given} different runs were named; a comparison takes {fewest} to {most}.")
+    detail = N_("Different runs named: {given}. A comparison takes {fewest} to {most}.")
     hint = N_("Tick the runs in the list and choose Compare, or name their ids joined by commas.")
 
 

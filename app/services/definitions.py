@@ -29,7 +29,7 @@ class InvalidDefinition(Invalid):
 
     code = "INVALID_DEFINITION"
     title = N_("The definition has mistakes")
-    detail = N_("{count} places of the definition cannot be accepted. Nothing was saved.")
+    detail = N_("Places of the definition that cannot be accepted: {count}. Nothing was saved.")
     hint = N_("Each is listed with its line. docs/guides/jobs.md shows what a definition looks like.")
 
 

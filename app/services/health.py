@@ -53,7 +53,7 @@ def list_checks() -> list[Check]:
         health.judge_redis(error, took, waiting),
         health.judge_workers(ages),
         *_judge_loops(known.leases),
-        health.judge_objects(store_error, store_took),
+        health.judge_objects(store_error, store_took, *_objects_place()),
         _judge_disk(),
         *(health.judge_cluster(name, age) for name, age in known.clusters),
     ]
@@ -123,6 +123,13 @@ def _ask_objects() -> tuple[str | None, float]:
     except Exception as error:  # whatever a store or its network does is what is asked for here
         return type(error).__name__, (time.perf_counter() - begun) * 1000
     return None if is_same else "other bytes came back", (time.perf_counter() - begun) * 1000
+
+
+def _objects_place() -> tuple[str, str]:
+    settings = get_settings()
+    if settings.objects.bucket is not None:
+        return "bucket", settings.objects.bucket
+    return ("url", "") if settings.objects.url is not None else ("folder", str(settings.home / "objects"))
 
 
 def _judge_disk() -> Check:

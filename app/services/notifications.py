@@ -123,7 +123,7 @@ def update_notification(
         columns | {"id": notification_id, "moved": moved},
     )
     changed = {name for name in after if before[name] != after[name]}
-    if address is not None:
+    if moved:
         changed.add("target")
     _record(
         session,
@@ -224,11 +224,15 @@ def secret_of(notification_id: uuid.UUID, number: int) -> str:
 
 
 def shown_target(channel: str, target: str) -> str:
-    """A target for logs and the audit: of a webhook the host only, because its path is often a secret.
+    """A target as everybody sees it after it was set: of a webhook scheme and host only, because what follows is often
+    a secret; "/…" says that something does.
 
     What is kept of a chat's is fit to be shown already.
     """
-    return (urlsplit(target).hostname or "") if channel == "webhook" else target
+    if channel != "webhook":
+        return target
+    parts = urlsplit(target)
+    return f"{parts.scheme}://{parts.netloc}" + ("/…" if parts.path.strip("/") or parts.query else "")
 
 
 def _checked(values: dict[str, Any], *, is_known: bool = False) -> tuple[dict[str, Any], str | None]:

@@ -1,10 +1,12 @@
 """How a file that a run left is handed out, and what is said of one that is not there any more."""
 
 import datetime
+from typing import Any
 from urllib.parse import quote
 
 from app.domain.retention import Rules
 from app.errors import N_, AppError, Unavailable
+from app.i18n import Phrase
 from app.repositories.outputs import OutputRow
 
 # What a job wrote is never shown by a browser as a page of ours, whatever it says it is.
@@ -18,6 +20,17 @@ class OutputLost(Unavailable):
     title = N_("The file is not in the object store")
     detail = N_("It is recorded, but the object store has nothing under its key.")
     hint = N_("Try again; if it stays so, an administrator has to restore the object store.")
+
+
+class OutputsLost(Unavailable):
+    """Files of an archive that is asked for are in the list and not in the store."""
+
+    code = "OUTPUTS_LOST"
+    title = N_("Files are missing in the object store")
+    detail = N_(
+        "They are recorded, but the object store has nothing under their keys: {names}. Missing: {lost} of {all}."
+    )
+    hint = N_("Download the others one by one, or a folder without these; an administrator has to restore the rest.")
 
 
 class OutputRemoved(AppError):
@@ -38,16 +51,18 @@ def removed(row: OutputRow) -> OutputRemoved:
     return OutputRemoved(removed_on=day, rule=rule, bytes=row.bytes, sha256=row.sha256)
 
 
-def rule_text(rules: Rules) -> str:
-    """The rules in one line: "keep 30 days, keep the last 5 runs, keep tagged best, prod"."""
-    parts = []
+def rule_text(rules: Rules) -> Phrase:
+    """The rules in one line: "keep 30 days, keep the last 5 runs, keep what is tagged best, prod"."""
+    parts: list[tuple[str, dict[str, Any]]] = []
     if rules.keep_days is not None:
-        parts.append(f"keep {rules.keep_days} days")
+        one_or_more = N_("keep one day") if rules.keep_days == 1 else N_("keep {number} days")
+        parts.append((one_or_more, {"number": rules.keep_days}))
     if rules.keep_last is not None:
-        parts.append(f"keep the last {rules.keep_last} runs")
+        one_or_more = N_("keep the last run") if rules.keep_last == 1 else N_("keep the last {number} runs")
+        parts.append((one_or_more, {"number": rules.keep_last}))
     if rules.keep_tags:
-        parts.append(f"keep tagged {', '.join(rules.keep_tags)}")
-    return ", ".join(parts) or "none"
+        parts.append((N_("keep what is tagged {tags}"), {"tags": ", ".join(rules.keep_tags)}))
+    return Phrase(*parts or [(N_("everything stays"), {})])
 
 
 def disposition(path: str) -> str:

@@ -25,7 +25,7 @@ class ProjectInUse(Conflict):
 
     code = "PROJECT_IN_USE"
     title = N_("Runs of this project are not over")
-    detail = N_("{count} runs of project {project} are running or waiting. Nothing was deleted.")
+    detail = N_("Runs of project {project} that are running or waiting: {count}. Nothing was deleted.")
     hint = N_("Stop them first, or wait until they have ended.")
 
 

@@ -74,6 +74,15 @@ const clipped = (lines, set) => (u, low, high) => {
   if (values.length >= 20) [low, high] = [0.025, 0.975].map((part) => values[Math.round(part * (values.length - 1))]);
   return low === null ? [null, null] : set.log ? window.uPlot.rangeLog(low, high, 10, false) : window.uPlot.rangeNum(low, high, 0.1, true);
 };
+// The part of the charts that an address asks for ("zoom=<from>..<to>"), or null; and a part as an address has it.
+export const zoomOf = (asked) => {
+  const ends = (asked.get("zoom") ?? "").split("..").map(parseFloat);
+  return ends.length === 2 && ends[0] < ends[1] ? ends : null;
+};
+export const rounded = (zoom, axis) => {
+  const wide = Math.log10(zoom[1] - zoom[0]), digits = axis === "step" && wide > 0.5 ? 0 : Math.min(6, Math.max(0, 3 - Math.floor(wide)));
+  return zoom.map((value) => Number(value.toFixed(digits)));
+};
 // New points for a plot that is there; false where it has to be drawn anew.
 export function refill(el, lines, set) {
   const data = table(lines, set);

@@ -1,13 +1,13 @@
 // Charts of several runs laid over each other. What the reader sets is kept in the address.
 import { $, $$, actions, toast } from "./app.js";
-import { draw, refill, sizes, slider } from "./charts.js";
+import { draw, refill, rounded, sizes, slider, zoomOf } from "./charts.js";
 
 const MOST = 8, DASHES = [null, [8, 4], [2, 3], [8, 3, 2, 3]];
 const charts = $("#charts");
 actions["copy-link"] = async () => { await navigator.clipboard?.writeText(location.href); toast($("#toast-copied")); };
 if (charts && window.uPlot) {
   const asked = new URLSearchParams(location.search);
-  const set = { smoothing: Number(slider.value), axis: asked.get("x") === "time" ? "time" : "step" };
+  const set = { smoothing: Number(slider.value), axis: asked.get("x") === "time" ? "time" : "step", zoom: zoomOf(asked), zoomTo };
   const runs = JSON.parse(charts.dataset.runs), plots = [];
   const looks = (run) => ({ colour: (run.place % 6) + 1, dash: DASHES[Math.floor(run.place / 6) % DASHES.length] });
 
@@ -45,8 +45,25 @@ if (charts && window.uPlot) {
     const url = new URL(location.href);
     url.searchParams.set("smooth", set.smoothing.toFixed(2));
     url.searchParams.set("x", set.axis);
+    if (set.zoom) url.searchParams.set("zoom", set.zoom.join("..")); else url.searchParams.delete("zoom");
     history.replaceState(null, "", url);
+    $("#whole").hidden = !set.zoom;
+    // Links to this page with another way to look at it, and without one of its runs.
+    for (const link of $$("a[data-keep]")) {
+      const to = new URL(link.href);
+      for (const name of ["smooth", "x", "zoom"]) if (url.searchParams.has(name)) to.searchParams.set(name, url.searchParams.get(name)); else to.searchParams.delete(name);
+      link.href = to;
+    }
   };
+  let isZooming = false; // the charts share a cursor, so each of them tells what was dragged over
+  function zoomTo(zoom) {
+    if (isZooming) return;
+    isZooming = true;
+    setTimeout(() => { isZooming = false; });
+    set.zoom = zoom && rounded(zoom, set.axis);
+    keep();
+    for (const el of plots) el.plot?.setData(el.plot.data);
+  }
   const setSmoothing = (value) => {
     set.smoothing = Math.min(0.99, Math.max(0, Number(value)));
     slider.value = set.smoothing;
@@ -59,12 +76,16 @@ if (charts && window.uPlot) {
   actions.rougher = () => setSmoothing(set.smoothing - 0.05);
   for (const button of $$("[data-axis]")) {
     button.addEventListener("click", () => {
+      if (set.axis === button.dataset.axis) return;
       set.axis = button.dataset.axis;
+      set.zoom = null; // it is in units of the axis
       for (const one of $$("[data-axis]")) one.setAttribute("aria-pressed", String(one === button));
       keep();
       rebuild();
     });
   }
+  actions.range = async () => (await import("./chartbox.js")).range(set);
+  actions.whole = () => zoomTo(null);
   document.addEventListener("berth:theme", rebuild);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
   new ResizeObserver(() => sizes(plots.filter((el) => el.plot))).observe(charts);

@@ -1,7 +1,7 @@
 // The charts of one run: the first few on its overview, all of them on the page of its metrics. Only those that are
 // looked at are fetched and drawn. On the metrics' own page what the reader sets is kept in the address.
 import { $, $$, actions } from "./app.js";
-import { draw, number, refill, show, sizes, slider, turn } from "./charts.js";
+import { draw, number, refill, rounded, show, sizes, slider, turn, zoomOf } from "./charts.js";
 
 const MOST = 8; // plots at once, unless more of them are on the screen
 const FIRST = 8; // charts whose points are asked for before it is known which are in sight
@@ -16,8 +16,7 @@ if (charts && window.uPlot) {
   const given = (name, parameter, standard) => (isPage && asked.get(parameter)) || (kept[name] ?? standard);
   const set = { smoothing: Number(given("smoothing", "smooth", 0.6)), axis: given("axis", "x", "step"), log: isPage && asked.get("log") === "1", clip: isPage && asked.get("clip") === "1", start: Number(charts.dataset.start), zoom: null, zoomTo };
   if (!["step", "time", "relative"].includes(set.axis)) set.axis = "step";
-  const ends = isPage ? (asked.get("zoom") ?? "").split("..").map(parseFloat) : [];
-  if (ends.length === 2 && ends[0] < ends[1]) set.zoom = ends;
+  if (isPage) set.zoom = zoomOf(asked);
   const series = new Map(), plots = new Set(), seen = new Set();
   const namesOf = (el) => JSON.parse(el.dataset.names);
   const isShown = (el) => seen.has(el) && el.isConnected && !el.plot && !el.hidden;
@@ -95,11 +94,7 @@ if (charts && window.uPlot) {
     if (isZooming) return;
     isZooming = true;
     setTimeout(() => { isZooming = false; });
-    if (zoom) {
-      const wide = Math.log10(zoom[1] - zoom[0]), digits = set.axis === "step" && wide > 0.5 ? 0 : Math.min(6, Math.max(0, 3 - Math.floor(wide)));
-      zoom = zoom.map((value) => Number(value.toFixed(digits)));
-    }
-    set.zoom = zoom;
+    set.zoom = zoom && rounded(zoom, set.axis);
     keep();
     for (const el of plots) el.plot.setData(el.plot.data);
   }

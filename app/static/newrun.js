@@ -3,7 +3,7 @@
 import { $, $$, actions } from "./app.js";
 import { go } from "./editor.js";
 
-const form = $("#new"), text = $("#text"), was = $("#was"), fields = $("#fields"), marks = $("#marks"), doing = $("#do");
+const form = $("#new"), text = $("#text"), was = $("#was"), fields = $("#fields"), marks = $("#marks"), doing = $("#do"), last = $("#last");
 let isLate = false;
 
 function settle(answer) {
@@ -51,6 +51,11 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (answer) settle(answer);
 });
 form.addEventListener("focusout", () => { if (isLate) setTimeout(() => { isLate = false; check(); }); });
+// An answer to what was sent before this is too old to be put anywhere; the next one is asked for by the same event.
+form.addEventListener("input", (event) => {
+  last.value = event.target === text ? "text" : "fields";
+  form.dispatchEvent(new CustomEvent("htmx:abort", { bubbles: true, detail: { elt: form } }));
+});
 text.addEventListener("input", number);
 text.addEventListener("scroll", () => { marks.scrollTop = text.scrollTop; });
 

@@ -93,6 +93,7 @@ class ComparePage:
     list_url: str
     smoothing: str = "0.60"
     axis: str = "step"
+    zoom: str = ""
     is_live: bool = False
     more_charts: int = 0
     different: int = 0
@@ -101,7 +102,7 @@ class ComparePage:
 
 
 def build(view: View, found: Comparison, url: str, list_url: str, asked: Mapping[str, str]) -> ComparePage:
-    """The page; `asked` are the parts of its address: lower, higher, smooth, x."""
+    """The page; `asked` are the parts of its address: lower, higher, smooth, x, zoom."""
     lower, higher = _names(asked.get("lower")), _names(asked.get("higher"))
     ids = [row.public_id for row in found.runs]
     kept = {name: value for name, value in asked.items() if value}
@@ -123,6 +124,7 @@ def build(view: View, found: Comparison, url: str, list_url: str, asked: Mapping
         list_url=list_url,
         smoothing=_smoothing(asked.get("smooth", "")),
         axis="time" if asked.get("x") == "time" else "step",
+        zoom=asked.get("zoom", ""),
         is_live=any(row.state not in TERMINAL for row in found.runs),
         different=sum(len(part.different) for part in parts),
         equal=sum(len(part.equal) for part in parts),

@@ -48,7 +48,7 @@ class Asked:
             _smoothing(text.get("smooth", "")),
             text.get("log") == "1",
             text.get("clip") == "1",
-            _zoom(text.get("zoom", "")),
+            read_zoom(text.get("zoom", "")),
             text.get("show") == "table",
             text.get("after", "")[:200],
         )
@@ -234,7 +234,7 @@ def _matches(name: str, q: str) -> bool:
     return all(word in lower for word in q.lower().split())
 
 
-def _zoom(text: str) -> str:
+def read_zoom(text: str) -> str:
     """The two ends of what charts show, as "120..340" in the units of their axis; empty where they are not that."""
     found = _ZOOM.fullmatch(text)
     return text if found and float(found[1]) < float(found[2]) else ""

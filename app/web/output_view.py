@@ -13,6 +13,7 @@ from app.domain.previews import Image, NotThat, Table, Tensor
 from app.domain.retention import Rules
 from app.errors import N_
 from app.repositories.outputs import FolderFacts, FolderRow, OutputRow
+from app.services import outputs
 from app.web import formats
 from app.web.run_phases import View
 from app.web.run_view import Item
@@ -158,14 +159,7 @@ def removed_note(view: View, row: OutputRow) -> str:
 
 def rule_text(view: View, rules: Rules) -> str:
     """The rules in one line."""
-    parts = []
-    if rules.keep_days is not None:
-        parts.append(view.say("keep {number} days", number=rules.keep_days))
-    if rules.keep_last is not None:
-        parts.append(view.say("keep the last {number} runs", number=rules.keep_last))
-    if rules.keep_tags:
-        parts.append(view.say("keep what is tagged {tags}", tags=", ".join(rules.keep_tags)))
-    return view.say(", ").join(parts) or view.say("everything stays")
+    return outputs.rule_text(rules).said_in(view.language)
 
 
 def build_preview(view: View, row: OutputRow, head: bytes, header: bytes | None, image_url: str) -> Preview:

@@ -141,6 +141,27 @@ def changes(shown: Shown, typed: Shown, value: Mapping[str, Any]) -> Changes:
     return made
 
 
+def without_older(typed: Shown, shown: Shown, written: Shown) -> Shown:
+    """What was typed, without what the YAML, as `written`, has changed since: the later of two edits holds."""
+    fields = {
+        name: text if written.fields.get(name) == shown.fields.get(name) else shown.fields[name]
+        for name, text in typed.fields.items()
+    }
+    made = Shown(fields, dict(typed.rows), dict(typed.numbers))
+    for key in "pe":
+        was, now = ({row[0]: row[1] for row in one.rows[key]} for one in (shown, written))
+        kept = [
+            (at, row if was.get(row[0]) == now.get(row[0]) else (row[0], was.get(row[0])))
+            for at, row in enumerate(typed.rows[key])
+        ]
+        made.rows[key] = [(name, text) for _, (name, text) in kept if text is not None]
+        made.numbers[key] = [typed.number(key, at) for at, (_, text) in kept if text is not None]
+    if written.rows["s"] != shown.rows["s"]:
+        made.rows["s"] = shown.rows["s"]
+        made.numbers.pop("s", None)
+    return made
+
+
 def field_of(pointer: str, typed: Shown) -> str:
     """The id of the field that a pointer is about; "" for what the form has no field for."""
     place, _, rest = pointer.lstrip("/").partition("/")

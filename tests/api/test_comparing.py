@@ -66,7 +66,7 @@ def test_too_few_and_too_many(world: World, count: int) -> None:
     ids = [make(world) for _ in range(count)]
     answer = compare(world, *ids, *ids)
     assert (answer.status_code, answer.json()["code"]) == (422, "COMPARE_COUNT")
-    assert f"{count} different runs" in answer.json()["detail"]
+    assert f"Different runs named: {count}." in answer.json()["detail"]
 
 
 def test_unknown_and_foreign_runs_look_the_same(world: World) -> None:

@@ -219,6 +219,23 @@ def test_an_object_that_is_lost(world: World, run: Run, folder: Folder) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "OUTPUT_LOST")
 
 
+@pytest.mark.parametrize("count", [3, 12], ids=["few", "many"])
+def test_an_archive_of_which_objects_are_lost_is_no_archive(world: World, run: Run, folder: Folder, count: int) -> None:
+    for number in range(count):
+        folder.write(f"d/{number:02}", b"bytes")
+    folder.write("e/whole", b"bytes")
+    store(folder, run)
+    lost = ["d/01", "d/02"]
+    objects.of(run.project_id).delete(objects.output_key(run.project_id, run.id, 1, path) for path in lost)
+    for end in ("zip", "tar"):
+        answer = world.as_("viewer").get(f"/runs/{run.public_id}/outputs.{end}")
+        assert (answer.status_code, answer.json()["code"]) == (503, "OUTPUTS_LOST")
+        assert "d/01, d/02." in answer.json()["detail"]
+        assert (answer.json()["lost"], answer.json()["all"]) == (2, count + 1)
+        whole = world.as_("viewer").get(f"/runs/{run.public_id}/outputs.{end}", params={"path": "e"})
+        assert whole.status_code == 200
+
+
 def test_a_store_that_is_away(world: World, run: Run, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.write("model", b"bytes")
     store(folder, run)
@@ -308,7 +325,11 @@ def test_what_the_rules_removed_is_said_so(world: World, run: Run, folder: Folde
     answer = fetch(world, run, "d/model")
     body = answer.json()
     assert (answer.status_code, body["code"]) == (410, "OUTPUT_REMOVED")
-    assert "keep 30 days, keep tagged best" in body["detail"]
+    assert "keep 30 days, keep what is tagged best" in body["detail"]
+    assert body["rule"] == "keep 30 days, keep what is tagged best"
+    chinese = world.as_("viewer").get(f"/runs/{run.public_id}/outputs/d/model", headers={"accept-language": "zh-CN"})
+    assert "keep" not in chinese.json()["detail"]
+    assert "30" in chinese.json()["detail"]
     assert hashlib.sha256(b"bytes").hexdigest() in body["detail"]
     assert world.as_("viewer").get(f"/runs/{run.public_id}/outputs.zip").status_code == 410
     (item,) = listed(world, run)["items"]

@@ -158,6 +158,7 @@ ELSEWHERE = {
     "NEVER_FITS": "test_runs.py",
     "OUTPUT_LOST": "test_outputs.py",
     "OUTPUT_REMOVED": "test_outputs.py",
+    "OUTPUTS_LOST": "test_outputs.py",
     "PRECONDITION_FAILED": "test_definitions.py",
     "PRECONDITION_REQUIRED": "test_accounts.py",
     "RANGE_NOT_SATISFIABLE": "test_outputs.py",

@@ -42,6 +42,7 @@ TABLE: dict[str, str] = {
     "POST /invitation": "                                          404     404     404 404 404 404 404 404",
     "GET /terminal": "                                             200     200     200 200 200 200 200 200",
     "POST /terminal": "                                            303/401 303/401 404 404 404 404 404 404",
+    "GET /projects/{project}": "                                   303/401 303/401 404 404 303 303 303 303",
     "GET /projects/{project}/runs": "                              303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/runs/changes": "                      303/401 303/401 404 404 204 204 204 204",
     "GET /projects/{project}/runs/new": "                          303/401 303/401 404 404 403 200 200 200",

@@ -293,6 +293,7 @@ PAGES = [
 NO_PAGES = {
     "GET /static/{asked}/{name:path}": "files",
     "GET /r/{run}": "redirects to the run",
+    "GET /projects/{project}": "redirects to the project's runs",
     "GET /projects/{project}/runs/changes": "partial of the list",
     "POST /projects/{project}/runs/new": "form of the page",
     "POST /projects/{project}/runs/sample": "form of the start page and of a list without runs",

@@ -9,6 +9,7 @@ from app import db
 from app.models import Run
 from tests.browser.conftest import Site
 from tests.browser.seed import add_run
+from tests.browser.test_tasks import until
 
 LIST = "/projects/vision/runs"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -174,4 +175,22 @@ def test_the_address_of_a_comparison_is_all_of_it(visitor: Any, site: Site, scre
     assert "smooth=" in page.url or "runs=" in page.url
     page.click("text=Copy the link")
     assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.locator("#charts").scroll_into_view_if_needed()
+    page.wait_for_selector(".uplot")
+    page.click("[data-axis=step]")
+    page.keyboard.press("z")
+    for name, end in (("from", "20"), ("to", "70")):
+        page.locator(f"#ask-range [name={name}]").fill(end)
+    page.keyboard.press("Enter")
+    until(page, "location.search.includes('zoom=20..70')")
+    fresh = visitor.new_page()
+    fresh.goto(page.url)
+    fresh.locator("#charts").scroll_into_view_if_needed()
+    fresh.wait_for_selector(".uplot")
+    shown = "[...document.querySelectorAll('.chart')].find((el) => el.plot).plot.scales.x"
+    assert fresh.evaluate(f"[{shown}.min, {shown}.max]") == [20, 70]
+    assert all("zoom=20..70" in (link.get_attribute("href") or "") for link in fresh.locator("a[data-keep]").all())
+    fresh.keyboard.press("Z")
+    until(fresh, "!location.search.includes('zoom=')")
+    assert not fresh.locator("#whole").is_visible()
     picture(page, screenshots, "compare-turned")

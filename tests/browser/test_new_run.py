@@ -1,5 +1,6 @@
 """The page of a new run in a browser: checked while one types, mended by one click, and copied in three actions."""
 
+import contextlib
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -64,6 +65,45 @@ def test_the_yaml_and_the_form_follow_each_other(visitor: Any, site: Site) -> No
     assert page.evaluate("document.activeElement.id") == "text"
     page.fill("#text", page.input_value("#text").replace("memory: [", "memory: 1Gi"))
     until(page, "document.querySelector('#f-memory').value === '1Gi'")
+
+
+# Both in one turn of the page, so that no machine is too slow for it.
+_TYPE = """(edits) => { for (const [id, value] of edits) {
+  const el = document.getElementById(id);
+  el.focus();
+  el.value = value;
+  el.dispatchEvent(new Event("input", { bubbles: true }));
+} document.activeElement.blur(); }"""
+
+
+def test_what_is_typed_while_an_answer_is_on_its_way_stays(visitor: Any, site: Site) -> None:
+    page = open_page(visitor, site, f"{VISION}/new")
+    page.fill("#text", "name: a\nscript: echo\nmemory: 1Gi\n")
+    until(page, "document.querySelector('#f-memory').value === '1Gi'")
+    held: list[Any] = []
+    page.route("**/runs/new/check", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/runs/new/check"):
+        page.evaluate(_TYPE, [["f-cpu", "2"]])
+    page.evaluate(_TYPE, [["text", "name: late\nscript: echo\nmemory: 1Gi\n"]])
+    with contextlib.suppress(Exception):
+        held[0].continue_()  # the page may have given it up
+    until(page, "document.querySelector('#f-name').value === 'late'")
+    assert page.input_value("#text") == "name: late\nscript: echo\nmemory: 1Gi\ncpu: 2\n"
+
+
+def test_the_later_of_two_edits_of_one_value_holds(visitor: Any, site: Site) -> None:
+    page = open_page(visitor, site, f"{VISION}/new")
+    start = "name: a\nscript: echo\nparameters:\n  lr: 1\nmemory: 1Gi\n"
+    page.fill("#text", start)
+    until(page, "document.querySelector('#f-memory').value === '1Gi'")
+    later = start.replace("1Gi", "3Gi").replace("lr: 1", "lr: 3")
+    page.evaluate(_TYPE, [["f-memory", "2Gi"], ["p-0-value", "2"], ["f-cpu", "2"], ["text", later]])
+    until(page, "document.querySelector('#f-memory').value === '3Gi'")
+    assert page.input_value("#text") == later + "cpu: 2\n"
+    assert page.input_value("#p-0-value") == "3"
+    page.evaluate(_TYPE, [["text", later + "cpu: 4\n"], ["f-cpu", "5"]])
+    until(page, "document.querySelector('#text').value.includes('cpu: 5')")
+    assert page.input_value("#f-cpu") == "5"
 
 
 def test_submit_goes_to_the_first_problem(visitor: Any, site: Site) -> None:

@@ -30,6 +30,15 @@ def test_bytes_come_back() -> None:
     assert not MINE.exists(objects.output_key(PROJECT, RUN, 2, "model.bin"))
 
 
+@pytest.mark.parametrize("count", [2, 40], ids=["asked one by one", "looked up in lists"])
+def test_what_is_missing_of_many(count: int) -> None:
+    keys = [objects.output_key(PROJECT, RUN, 1 + number % 2, f"many/{number}") for number in range(count)]
+    for key in keys[1:]:
+        MINE.put(key, b"x")
+    assert MINE.missing(reversed(keys)) == keys[:1]
+    assert MINE.missing(keys[1:]) == []
+
+
 def test_nothing_is_something() -> None:
     MINE.put(KEY, b"")
     assert MINE.exists(KEY)
@@ -117,6 +126,7 @@ def test_a_key_of_another_project_is_refused_by_every_method(key: str) -> None:
         lambda: MINE.get(key),
         lambda: MINE.get_all(key),
         lambda: MINE.exists(key),
+        lambda: MINE.missing([KEY, key]),
         lambda: MINE.delete([KEY, key]),
     ):
         with pytest.raises(objects.KeyRefused):

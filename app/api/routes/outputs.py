@@ -19,7 +19,7 @@ from app.domain import bundles
 from app.domain.access import Action
 from app.errors import N_, AppError, NotFound
 from app.repositories import outputs
-from app.services.outputs import INERT, OutputLost, OutputRemoved, disposition, removed
+from app.services.outputs import INERT, OutputLost, OutputRemoved, OutputsLost, disposition, removed
 from app.settings import get_settings
 from app.stores import objects
 
@@ -100,7 +100,8 @@ def _folder(path: str) -> str:
     return path.strip("/")
 
 
-_GONE = problems(OutputRemoved)
+_GONE = problems(OutputRemoved, OutputsLost)
+_NAMED = 5  # of the files that are missing
 
 
 @router.get("/runs/{run}/outputs.tar", response_class=StreamingResponse, responses=_GONE | _bytes("application/x-tar"))
@@ -132,6 +133,12 @@ def _bundle(
     store = objects.of(run.project_id)
     start = len(folder) + 1 if folder else 0
     names = bundles.unique_names(row.path[start:] for row in rows)
+    # Asked before the 200, which cannot be taken back; what is lost while it is sent breaks the transfer off.
+    lost = set(store.missing(row.object_key for row in rows))
+    if lost:
+        paths = [row.path for row in rows if row.object_key in lost]
+        told = ", ".join(paths[:_NAMED]) + (", …" if len(paths) > _NAMED else "")
+        raise OutputsLost(names=told, lost=len(paths), all=len(rows))
     entries = [
         bundles.Entry(name, row.bytes, row.created_at, partial(store.get, row.object_key))
         for name, row in zip(names, rows, strict=True)

@@ -28,7 +28,7 @@ class NotificationCreate(Body):
     """Who is to be told of what. `wait` is for run.waiting; all of `tags` must be on the run.
 
     `target` of a chat is an apprise URL, or what the service shows to be copied. It is kept encrypted and not shown
-    again.
+    again; nor is what follows the host in a webhook's address.
     """
 
     name: NonEmptyLine
@@ -72,7 +72,8 @@ class OwnNotificationUpdate(NotificationUpdate):
 class NotificationRead(BaseModel):
     """A subscription. While `old_secret_until` has not passed, messages are signed with the old secret, too.
 
-    `target` of a chat is what may be shown of it: the service and the end of the address, which itself is a secret.
+    `target` is what may be shown of it: of a webhook its scheme and host, with "/…" where something follows; of a
+    chat the service and the end of the address.
     """
 
     id: uuid.UUID

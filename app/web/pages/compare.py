@@ -12,6 +12,7 @@ from app.i18n import translate
 from app.services import comparing
 from app.web import compare_view
 from app.web.deps import visit
+from app.web.metrics_view import read_zoom
 from app.web.run_phases import View
 from app.web.templating import Crumb, render
 
@@ -27,9 +28,16 @@ def page(
     higher: str = "",
     smooth: str = "",
     x: str = "",
+    zoom: str = "",
 ) -> Response:
     """The comparison. `runs` are ids by commas; the rest says how it is shown, so that the address is all of it."""
-    asked = {"lower": lower[:2000], "higher": higher[:2000], "smooth": smooth[:10], "x": x[:10]}
+    asked = {
+        "lower": lower[:2000],
+        "higher": higher[:2000],
+        "smooth": smooth[:10],
+        "x": x[:10],
+        "zoom": read_zoom(zoom),
+    }
     ids = ",".join(runs or []).split(",")
     with visit(request) as visitor:
         found = visitor.project(project)

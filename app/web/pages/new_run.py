@@ -151,6 +151,8 @@ def _build(
     text, was = (sent.get(name, "").replace("\r\n", "\n") for name in ("text", "was"))
     shown_before = spec_form.show(_value_of(was))
     typed = spec_form.read(sent, shown_before)
+    if sent.get("last") == "text" and (value := _value_of(text)):
+        typed = spec_form.without_older(typed, shown_before, spec_form.show(value))
     new, typed_changes = _with_edits(text, typed, shown_before)
     rooms = plans.list_rooms(visitor.session)
     checked, card = _check(visitor, project, new, rooms, typed_changes)

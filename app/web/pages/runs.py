@@ -117,6 +117,13 @@ _CHIPS = [
 ]
 
 
+@router.get("/projects/{project}")
+def first_page(request: Request, project: str) -> Response:
+    """The project's own address leads to its runs."""
+    with visit(request) as visitor:
+        return see_other(f"/projects/{quote(visitor.project(project).name)}/runs")
+
+
 @router.get("/projects/{project}/runs")
 def list_page(
     request: Request,

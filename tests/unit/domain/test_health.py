@@ -23,8 +23,10 @@ CASES: list[tuple[Check, Health]] = [
     (health.judge_loop("dispatch", 3.0, 10.0), OK),
     (health.judge_loop("dispatch", -1.0, 10.0), BAD),
     (health.judge_loop("dispatch", None, 10.0), BAD),
-    (health.judge_objects(None, 2.0), OK),
-    (health.judge_objects("PermissionError", 2.0), BAD),
+    (health.judge_objects(None, 2.0, "url", ""), OK),
+    (health.judge_objects("PermissionError", 2.0, "folder", "/home/objects"), BAD),
+    (health.judge_objects("PermissionError", 2.0, "bucket", "b"), BAD),
+    (health.judge_objects("PermissionError", 2.0, "url", ""), BAD),
     (health.judge_disk(50, 100, "50 B"), OK),
     (health.judge_disk(9, 100, "9 B"), WARN),
     (health.judge_disk(2, 100, "2 B"), BAD),
@@ -52,3 +54,9 @@ def test_the_whole_is_as_its_worst_part() -> None:
     assert health.worst([CASES[0][0], CASES[1][0]]) == WARN
     assert health.worst([check for check, _ in CASES]) == BAD
     assert health.worst([]) == OK
+
+
+def test_the_remedy_of_an_object_store_is_about_the_one_in_use() -> None:
+    fixes = {place: health.judge_objects("X", 1.0, place, "here").fix for place in ("folder", "bucket", "url")}
+    assert {place for place, fix in fixes.items() if "BERTH_OBJECTS__URL" in fix} == {"url"}
+    assert {place for place, fix in fixes.items() if "{where}" in fix} == {"folder", "bucket"}
