@@ -25,7 +25,7 @@ MISSES: dict[str, str] = {
     " floor writes one row with three. On a busy machine that takes 0.6 CPU-ms of Postgres with eight connections,"
     " where event, audit row and capsule are 0.1 to 0.15 each, and the statement that asks who submits 0.15 more. In"
     " Python the spec is checked, written twice (as sent, and with all defaults for the manifest) and hashed.",
-    "get": "one statement against one, but it asks who asks, with all memberships, and reads 40 columns with the attempts"
+    "get": "one statement against one, but it finds who asks, all memberships, and reads 40 columns with the attempts"
     " of the run in place of 7; and a hop to a thread. Keeping identities in memory would save more; it is not done"
     " because a disabled user must be out with the next request.",
     "page": "the statement that asks who lists costs what a whole request of the floor to one row costs. The list"
