@@ -5,6 +5,7 @@ dispatcher hands due ids to Celery. A message carries an id and means "look at t
 twice, late or never, and nothing but time is lost.
 """
 
+import logging
 import threading
 import time
 import uuid
@@ -13,7 +14,9 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.db import after_commit, driver, is_committed_at_once
+from app.db import after_commit, driver, is_committed_at_once, statement_session
+
+log = logging.getLogger(__name__)
 
 # Postgres channels; a notification's payload is never read for anything but to skip needless work.
 DUE, ADMISSION, LOG, RUN_CHANGED = "berth_due", "berth_admission", "berth_log", "berth_run"
@@ -50,8 +53,9 @@ def wake_admission_of_many(session: Session) -> None:
     """As `wake_admission`, for what happens hundreds of times a second.
 
     Transactions that NOTIFY commit one after the other, each with its own write to the disk. So in a
-    `statement_session`, whose change is committed by now, NOTIFY is sent by itself, and once for all who wait to
-    send it meanwhile. Should this process die in between, admission finds the change when it looks by itself.
+    `statement_session`, whose change is committed by now, NOTIFY is sent by itself: at once, or where this process
+    sent one in the last `SPACING` seconds, at their end and once for all changes until then. Should this process die
+    in between, admission finds the change when it looks by itself.
     """
     if is_committed_at_once(session):
         after_commit(session, lambda: _wake_together(session))
@@ -59,15 +63,35 @@ def wake_admission_of_many(session: Session) -> None:
         wake_admission(session)
 
 
-_sending = threading.Lock()
-_sent_at = 0.0  # on the monotonic clock, before the newest NOTIFY
+SPACING = 0.02
+_planning = threading.Lock()
+_sent_at = -SPACING  # on the monotonic clock, just before the newest NOTIFY
+_is_planned = False  # one more will be sent, and has not yet been begun
 
 
 def _wake_together(session: Session) -> None:
-    global _sent_at
-    committed_at = time.monotonic()
-    with _sending:
-        if _sent_at > committed_at:
-            return  # what was sent by another thread tells of this change, too
-        _sent_at = time.monotonic()
-        driver(session).execute(_WAKE_ADMISSION_SQL)
+    global _sent_at, _is_planned
+    with _planning:
+        if _is_planned:
+            return  # what is sent then tells of this change, too
+        now = time.monotonic()
+        rest = _sent_at + SPACING - now
+        if rest > 0:
+            timer = threading.Timer(rest, _send_planned)
+            timer.daemon = True
+            timer.start()
+            _is_planned = True
+            return
+        _sent_at = now
+    driver(session).execute(_WAKE_ADMISSION_SQL)
+
+
+def _send_planned() -> None:
+    global _sent_at, _is_planned
+    with _planning:
+        _sent_at, _is_planned = time.monotonic(), False
+    try:
+        with statement_session() as session:
+            driver(session).execute(_WAKE_ADMISSION_SQL)
+    except Exception:
+        log.exception("a notification was not sent")

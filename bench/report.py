@@ -25,9 +25,9 @@ MISSES: dict[str, str] = {
     " floor writes one row with three. On a busy machine that takes 0.6 CPU-ms of Postgres with eight connections,"
     " where event, audit row and capsule are 0.1 to 0.15 each, and the statement that asks who submits 0.15 more. In"
     " Python the spec is checked, written twice (as sent, and with all defaults for the manifest) and hashed.",
-    "get": "two statements (who asks, with all memberships; the run with its attempts) against one without a join, and"
-    " a hop to a thread. In one thread without a socket the same request takes 0.98 CPU-ms. Keeping identities in"
-    " memory would save a quarter; it is not done because a disabled user must be out with the next request.",
+    "get": "one statement against one, but it finds who asks, all memberships, and reads 40 columns with the attempts"
+    " of the run in place of 7; and a hop to a thread. Keeping identities in memory would save more; it is not done"
+    " because a disabled user must be out with the next request.",
     "page": "the statement that asks who lists costs what a whole request of the floor to one row costs. The list"
     " itself is made into JSON by Postgres.",
     "deep": "as the first page; its depth costs nothing.",

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
 
 import anyio.to_thread
 from fastapi import Header, Path, Query
@@ -29,6 +29,8 @@ from app.api import idempotent
 from app.domain.access import RULES, Action, Actor
 from app.domain.names import RUN_ID
 from app.errors import NotFound, Unauthenticated
+from app.repositories.beside import NOTHING, Beside
+from app.repositories.runs import RunRow, ref_beside, run_beside
 from app.services import identity, sessions
 from app.services.idempotency import Claim
 from app.services.identity import Identity, ProjectRef
@@ -43,6 +45,7 @@ class Injected(Enum):
     ACTOR = "who asks"
     PROJECT = "the project of the path, visible to the actor"
     RUN = "the run of the path, visible to the actor"
+    RUN_ROW = "the same with everything that is known of it"
     CLAIM = "the Idempotency-Key of the request, or None; the endpoint then keeps the answer itself"
 
 
@@ -62,6 +65,7 @@ StatementSessionDep = Annotated[Session, Injected.STATEMENT_SESSION]
 ActorDep = Annotated[Actor, Injected.ACTOR]
 ProjectDep = Annotated[ProjectRef, Injected.PROJECT]
 RunDep = Annotated[RunRef, Injected.RUN]
+RunRowDep = Annotated[RunRow, Injected.RUN_ROW]
 IdempotencyDep = Annotated[Claim | None, Injected.CLAIM]
 
 AfterDep = Annotated[
@@ -99,7 +103,7 @@ def allowed(action: Action, *, late: bool = False) -> Callable[[Endpoint], Endpo
         access = Access(action, late=late)
         wrapped: Endpoint = _wrap(endpoint, access)
         kinds = set(access.injected.values())
-        if RULES[action].role is not None and not late and not kinds & {Injected.PROJECT, Injected.RUN}:
+        if RULES[action].role is not None and not late and not kinds & _IN_PATH.keys():
             raise TypeError(f"{endpoint.__name__}: {action} is about a project, and the path names none")
         return wrapped
 
@@ -116,8 +120,8 @@ def public(why: str) -> Callable[[Endpoint], Endpoint]:
     return decorate
 
 
-def authenticate(session: Session, request: Request) -> Identity | None:
-    """Who asks, by bearer token or else by cookie; None without credentials.
+def authenticate(session: Session, request: Request, beside: Beside = NOTHING) -> Identity | None:
+    """Who asks, by bearer token or else by cookie, with what is `beside`; None without credentials.
 
     Raises InvalidToken for a wrong token, CrossSite for a cookie that another site made the browser send.
     """
@@ -128,7 +132,9 @@ def authenticate(session: Session, request: Request) -> Identity | None:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise identity.InvalidToken
-        found: Identity | None = identity.resolve_bearer(session, token.strip(), address=address, request_id=request_id)
+        found: Identity | None = identity.resolve_bearer(
+            session, token.strip(), address=address, request_id=request_id, beside=beside
+        )
     else:
         cookie = sessions.read_cookie(request.headers.get("cookie"))
         if cookie is None:
@@ -136,7 +142,7 @@ def authenticate(session: Session, request: Request) -> Identity | None:
         sessions.check_origin(request.method, request.headers)
         if request.method not in sessions.SAFE_METHODS:
             sessions.check_csrf(identity.token_hash(cookie), request.headers.get("x-csrf-token"))
-        found = identity.resolve_session(session, cookie, address=address, request_id=request_id)
+        found = identity.resolve_session(session, cookie, address=address, request_id=request_id, beside=beside)
     if found is not None and found.actor.language:
         request.scope["berth.language"] = found.actor.language
     return found
@@ -203,7 +209,7 @@ def _prepare(access: Access, request: Request, arguments: dict[str, Any]) -> Non
 
 def _inject(access: Access, request: Request, session: Session, arguments: dict[str, Any]) -> Claim | None:
     """Fills the arguments in; returns a claim that the caller has to keep, if there is one."""
-    found = authenticate(session, request) if access.action is not None else None
+    found = authenticate(session, request, _beside(access, arguments)) if access.action is not None else None
     if found is None and access.action is not None:
         raise Unauthenticated
     project_id = run_key = None
@@ -217,14 +223,24 @@ def _inject(access: Access, request: Request, session: Session, arguments: dict[
             if project is None:
                 raise NotFound
             arguments[name], project_id = project, project.id
-        elif kind == Injected.RUN:
-            run = find_run(session, arguments[name])
+        elif kind in _RUNS:
+            if found is None or found.beside is None:
+                raise NotFound
+            run = _RUNS[kind].row(*found.beside)
             arguments[name], project_id, run_key = run, run.project_id, run.id
     if found is None or access.action is None:
         return None
     if not access.late:
         identity.require(found.actor, access.action, project_id, run_key)
     return _claim(access, request, found.actor, arguments)
+
+
+def _beside(access: Access, arguments: dict[str, Any]) -> Beside:
+    """What the statement that finds out who asks is to read besides: the run of the path, if it can be one."""
+    for name, kind in access.injected.items():
+        if kind in _RUNS and RUN_ID.fullmatch(arguments[name]):
+            return _RUNS[kind].beside(arguments[name])
+    return NOTHING
 
 
 def _claim(access: Access, request: Request, actor: Actor, arguments: dict[str, Any]) -> Claim | None:
@@ -262,10 +278,22 @@ def _injected(annotation: Any) -> Injected | None:
     return None
 
 
+_RUN_ID = Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])]
 _IN_PATH = {
     Injected.PROJECT: Annotated[str, Path(max_length=200, description="The project's name.", examples=["sandbox"])],
-    Injected.RUN: Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])],
+    Injected.RUN: _RUN_ID,
+    Injected.RUN_ROW: _RUN_ID,
 }
+
+
+class _Run(NamedTuple):
+    """How a run of the path is read: beside who asks, and as which row it is given."""
+
+    beside: Callable[[str], Beside]
+    row: Callable[..., RunRef | RunRow]
+
+
+_RUNS = {Injected.RUN: _Run(ref_beside, RunRef), Injected.RUN_ROW: _Run(run_beside, RunRow)}
 
 
 _SESSIONS: dict[Injected, Callable[[], AbstractContextManager[Session]]] = {

@@ -8,6 +8,7 @@ restricted to the forms that mean something for that resource.
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 
 from app.errors import N_, BadValue
 
@@ -35,7 +36,11 @@ class QuantityError(BadValue):
 
 def parse_cpu(text: str) -> int:
     """Thousandths of a core: "1500m" and "1.5" are both 1500. Raises QuantityError."""
-    text = text.strip()
+    return _parse_cpu(text.strip())
+
+
+@lru_cache(maxsize=1000)  # a few are written again and again, and each is read several times
+def _parse_cpu(text: str) -> int:
     match = re.fullmatch(_NUMBER + r"(m?)", text)
     if not match:
         raise QuantityError(N_("{value} is not a number of CPU cores"), _likely_cpu(text), value=_shown(text))
@@ -57,7 +62,11 @@ def parse_memory(text: str) -> int:
     Kubernetes accepts both, and 16G is 7 % less than 16Gi: most people who write it mean the latter, and
     their job is killed for the difference. Raises QuantityError.
     """
-    text = text.strip()
+    return _parse_memory(text.strip())
+
+
+@lru_cache(maxsize=1000)  # a few are written again and again, and each is read several times
+def _parse_memory(text: str) -> int:
     match = re.fullmatch(_NUMBER + r"([A-Za-z]*)", text)
     if not match:
         raise QuantityError(N_("{value} is not an amount of memory"), _likely_memory(text), value=_shown(text))

@@ -17,6 +17,7 @@ from app.db import driver
 from app.domain.access import Actor
 from app.domain.filters import Term
 from app.errors import NotFound
+from app.repositories.beside import IN_SIGHT, Beside
 from app.repositories.run_filters import JOINED, PRIORITY_NAMES, Position, build_listing
 
 __all__ = ["JOINED", "PRIORITY_NAMES", "Position"]  # of the rows and of the lists that are read here
@@ -229,6 +230,23 @@ def get_run(session: Session, actor: Actor, public_id: str) -> RunRow:
     if row is None:
         raise NotFound
     return RunRow(*row)
+
+
+_BESIDE = f"select {DETAIL} from run r {JOINED} where r.public_id = %s and {IN_SIGHT}"
+_REF_BESIDE = f"""
+  select r.id, r.public_id, r.project_id, p.name
+  from run r join project p on p.id = r.project_id where r.public_id = %s and {IN_SIGHT}
+"""
+
+
+def run_beside(public_id: str) -> Beside:
+    """The columns of a RunRow as `get_run` reads it, beside who asks."""
+    return Beside(_BESIDE, (public_id,))
+
+
+def ref_beside(public_id: str) -> Beside:
+    """Key, public id, project's key and name of a run, beside who asks."""
+    return Beside(_REF_BESIDE, (public_id,))
 
 
 def get_runs(session: Session, actor: Actor, project_id: uuid.UUID, public_ids: Sequence[str]) -> list[RunRow]:

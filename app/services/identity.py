@@ -1,13 +1,16 @@
 """The one place that turns credentials into an Actor, for api, web and streams; each transport only reads its header.
 
 Each resolution is one statement with explicit columns on the session's own connection: it runs on every
-request. Expired, revoked and disabled are excluded in SQL, so that they end at once.
+request. Expired, revoked and disabled are excluded in SQL, so that they end at once. What is asked of the one
+object that the request is about may be read by the same statement (`repositories/beside.py`), from those that whoever
+asks may see.
 """
 
 import hashlib
 import secrets
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -15,6 +18,7 @@ from sqlalchemy.orm import Session
 from app.db import driver
 from app.domain.access import Action, Actor, Role, Scope, Verdict, can
 from app.errors import N_, Forbidden, NotFound, Unauthenticated
+from app.repositories.beside import NOTHING, Beside
 
 USER, SERVICE_ACCOUNT, RUN = "u", "s", "r"
 _PREFIX = "berth_"
@@ -49,10 +53,14 @@ class ProjectRef:
 
 @dataclass(frozen=True)
 class Identity:
-    """An actor, and the projects it is a member of by name, as one statement found them."""
+    """An actor, and the projects it is a member of by name, as one statement found them.
+
+    `beside` are the columns of what was asked for in the same statement; None where it is not there to be seen.
+    """
 
     actor: Actor
     projects: dict[str, ProjectRef] = field(default_factory=dict)
+    beside: tuple[Any, ...] | None = None
 
 
 def new_token(kind: str) -> tuple[str, bytes, str]:
@@ -86,28 +94,48 @@ _MEMBERSHIPS = """
     from membership m join project p on p.id = m.project_id where m.user_id = u.id and p.deleted_at is null
   ) m on true
 """
-_USER = "u.id, u.name, u.is_admin, u.kind = 'service_account', u.language, u.theme, m.ids, m.roles, m.names"
-
+_USER = """
+  u.id as user_id, u.name, u.is_admin, u.kind = 'service_account' as is_service_account, u.language, u.theme,
+  m.ids, m.roles, m.names
+"""
+# Each of the three finds one row of these columns, which what is read beside it knows as `who`.
+_COLUMNS = (
+    *("user_id", "name", "is_admin", "is_service_account", "language", "theme", "ids", "roles", "names"),
+    *("scope", "only_project", "run", "used", "key"),
+)
 _BY_TOKEN = f"""
-  select {_USER}, t.scope, t.project_id, t.id,
-         t.used_at is null or t.used_at < now() - interval '1 minute'
+  select {_USER}, t.scope, t.project_id as only_project, null::uuid as run, t.id as key,
+         t.used_at is null or t.used_at < now() - interval '1 minute' as used
   from api_token t join "user" u on u.id = t.user_id {_MEMBERSHIPS}
   where t.token_hash = %s and t.revoked_at is null and (t.expires_at is null or t.expires_at > now())
     and u.disabled_at is null
 """  # noqa: S608 - constants only
 _BY_SESSION = f"""
-  select {_USER}, s.seen_at < now() - interval '1 minute'
+  select {_USER}, 'admin' as scope, null::uuid as only_project, null::uuid as run, s.token_hash as key,
+         s.seen_at < now() - interval '1 minute' as used
   from user_session s join "user" u on u.id = s.user_id {_MEMBERSHIPS}
   where s.token_hash = %s and s.expires_at > now() and u.disabled_at is null
 """  # noqa: S608 - constants only
 # A job's own token lives as long as its attempt. It belongs to the run, not to the person who submitted it,
 # so disabling that person does not blind a run that a project still pays for.
 _BY_RUN_TOKEN = """
-  select u.id, u.name, r.id, r.project_id, p.name
-  from attempt a join run r on r.id = a.run_id join project p on p.id = r.project_id
-    join "user" u on u.id = r.created_by
+  select u.id as user_id, u.name, false as is_admin, false as is_service_account, null as language, null as theme,
+         null::uuid[] as ids, null::text[] as roles, null::text[] as names, 'run' as scope,
+         r.project_id as only_project, r.id as run, a.token_hash as key, false as used
+  from attempt a join run r on r.id = a.run_id join "user" u on u.id = r.created_by
   where a.token_hash = %s and a.number = r.attempt and r.state in ('starting', 'running')
 """
+
+
+@lru_cache(maxsize=100)
+def _with(who: str, beside: str) -> str:
+    """The statement that finds `who` and, if there is anything, what is beside."""
+    columns = ", ".join(f"who.{column}" for column in _COLUMNS)
+    if not beside:
+        return f"select {columns} from ({who}) who"  # noqa: S608 - constants only
+    return f"select {columns}, beside.* from ({who}) who left join lateral ({beside}) beside on true"  # noqa: S608
+
+
 _TOKEN_USED = """
   update api_token set used_at = now() where id =
     (select id from api_token where id = %s for update skip locked)
@@ -118,31 +146,28 @@ _SESSION_SEEN = """
 """
 
 
-def resolve_bearer(session: Session, token: str, *, address: str = "", request_id: str = "") -> Identity:
-    """Who a bearer token stands for. Raises InvalidToken."""
+def resolve_bearer(
+    session: Session, token: str, *, address: str = "", request_id: str = "", beside: Beside = NOTHING
+) -> Identity:
+    """Who a bearer token stands for, and what is `beside`. Raises InvalidToken."""
     if not token.startswith(_PREFIX) or len(token) > 100:
         raise InvalidToken
-    if token.startswith(f"{_PREFIX}{RUN}_"):
-        return _resolve_run(session, token, address, request_id)
-    row = _one(session, _BY_TOKEN, token_hash(token))
-    if row is None:
+    is_of_run = token.startswith(f"{_PREFIX}{RUN}_")
+    found = _resolve(
+        session, _BY_RUN_TOKEN if is_of_run else _BY_TOKEN, _TOKEN_USED, token, address, request_id, beside
+    )
+    if found is None:
         raise InvalidToken
-    if row[12]:
-        _execute(session, _TOKEN_USED, row[11])
-    return _identity(row, Scope[row[9].upper()], row[10], None, address, request_id)
+    return found
 
 
-def resolve_session(session: Session, cookie: str, *, address: str = "", request_id: str = "") -> Identity | None:
+def resolve_session(
+    session: Session, cookie: str, *, address: str = "", request_id: str = "", beside: Beside = NOTHING
+) -> Identity | None:
     """Who a session cookie stands for, or None when it is unknown, expired or its owner is disabled."""
     if len(cookie) > 100:
         return None
-    hashed = token_hash(cookie)
-    row = _one(session, _BY_SESSION, hashed)
-    if row is None:
-        return None
-    if row[9]:
-        _execute(session, _SESSION_SEEN, hashed)
-    return _identity(row, Scope.ADMIN, None, hashed, address, request_id)
+    return _resolve(session, _BY_SESSION, _SESSION_SEEN, cookie, address, request_id, beside)
 
 
 def find_project(session: Session, identity: Identity, name: str) -> ProjectRef | None:
@@ -164,47 +189,36 @@ def get_project(session: Session, actor: Actor, name: str) -> ProjectRef:
     return ProjectRef(*row)
 
 
-def _identity(
-    row: tuple[Any, ...],
-    scope: Scope,
-    only_project: uuid.UUID | None,
-    session_hash: bytes | None,
-    address: str,
-    request_id: str,
-) -> Identity:
-    ids, roles, names = row[6] or (), row[7] or (), row[8] or ()
-    actor = Actor(
-        user_id=row[0],
-        name=row[1],
-        is_admin=row[2],
-        is_service_account=row[3],
-        scope=scope,
-        roles={project: Role.of(role) for project, role in zip(ids, roles, strict=True)},
-        only_project=only_project,
-        session_hash=session_hash,
-        language=row[4],
-        theme=row[5],
-        address=address,
-        request_id=request_id,
-    )
-    return Identity(actor, {name: ProjectRef(key, name) for key, name in zip(ids, names, strict=True)})
-
-
-def _resolve_run(session: Session, token: str, address: str, request_id: str) -> Identity:
-    row = _one(session, _BY_RUN_TOKEN, token_hash(token))
+def _resolve(
+    session: Session, who: str, touch: str, credential: str, address: str, request_id: str, beside: Beside
+) -> Identity | None:
+    values = (token_hash(credential), *beside.values)
+    row = driver(session).execute(_with(who, beside.statement), values).fetchone()
     if row is None:
-        raise InvalidToken
-    user_id, user_name, run, project_id, project_name = row
+        return None
+    (user_id, name, is_admin, is_service_account, language, theme, ids, roles, names, scope, only, run, used, key) = (
+        row[: len(_COLUMNS)]
+    )
+    if used:
+        _execute(session, touch, key)
     actor = Actor(
         user_id=user_id,
-        name=user_name,
-        scope=Scope.RUN,
-        only_project=project_id,
+        name=name,
+        is_admin=is_admin,
+        is_service_account=is_service_account,
+        scope=Scope[scope.upper()],
+        roles={project: Role.of(role) for project, role in zip(ids or (), roles or (), strict=True)},
+        only_project=only,
         run=run,
+        session_hash=key if who is _BY_SESSION else None,
+        language=language,
+        theme=theme,
         address=address,
         request_id=request_id,
     )
-    return Identity(actor, {project_name: ProjectRef(project_id, project_name)})
+    projects = {name: ProjectRef(key, name) for key, name in zip(ids or (), names or (), strict=True)}
+    seen = row[len(_COLUMNS) :]
+    return Identity(actor, projects, seen if seen and seen[0] is not None else None)
 
 
 def _one(session: Session, statement: str, value: Any) -> tuple[Any, ...] | None:

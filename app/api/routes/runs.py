@@ -18,6 +18,8 @@ from app.api.deps import (
     LimitDep,
     ProjectDep,
     ReadSessionDep,
+    RunDep,
+    RunRowDep,
     SessionDep,
     StatementSessionDep,
     allowed,
@@ -46,7 +48,6 @@ from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
 from app.repositories.runs import Position, RunRow, Sort
 from app.services import capsules, runs
-from app.services.identity import require
 from app.services.runs import NeverFits, NotRepeatable, TooManyWaiting, UnknownPool, UnknownSnapshot
 from app.services.secrets import UnknownSecret
 from app.workloads.findings import field_errors
@@ -139,16 +140,14 @@ def _wanted(fields: str | None) -> Sequence[str]:
 
 
 @router.get("/runs/{run}", response_model=RunRead)
-@allowed(Action.RUN_READ, late=True)
-def read_run(request: Request, run: RunId, actor: ActorDep, session: ReadSessionDep) -> Response:
+@allowed(Action.RUN_READ)
+def read_run(request: Request, run: RunRowDep) -> Response:
     """One run: its spec, its attempts, and why it waits or why it ended."""
-    row = repository.get_run(session, actor, _checked(run))
-    require(actor, Action.RUN_READ, row.project_id)
-    tag = wire.etag(row.version)
+    tag = wire.etag(run.version)
     if wire.is_unchanged(request, tag):
         return wire.not_modified(tag)
     now = datetime.datetime.now(datetime.UTC)
-    return wire.json_response(run_read(row, now, language_of(request)), headers={"etag": tag})
+    return wire.json_response(run_read(run, now, language_of(request)), headers={"etag": tag})
 
 
 @router.post("/runs/{run}:stop", status_code=202, response_model=RunRead)
@@ -200,16 +199,14 @@ def clone_run(
 
 
 @router.get("/runs/{run}/events", response_model=EventPage)
-@allowed(Action.RUN_READ, late=True)
+@allowed(Action.RUN_READ)
 def list_events(
-    request: Request, run: RunId, actor: ActorDep, session: ReadSessionDep, after: AfterDep = None, limit: LimitDep = 50
+    request: Request, run: RunDep, session: ReadSessionDep, after: AfterDep = None, limit: LimitDep = 50
 ) -> Response:
     """Everything that happened to the run, oldest first."""
-    row = repository.get_run_ref(session, actor, _checked(run))
-    require(actor, Action.RUN_READ, row.project_id)
-    scope = f"events:{row.id}"
+    scope = f"events:{run.id}"
     start = cursors.decode(scope, after)[0] if after else 0
-    rows = repository.list_events(session, row.id, after=start, limit=limit)
+    rows = repository.list_events(session, run.id, after=start, limit=limit)
     language = language_of(request)
     following = cursors.encode(scope, [rows[limit - 1].id]) if len(rows) > limit else None
     return wire.page_response(request, [event_read(event, language) for event in rows[:limit]], following)
