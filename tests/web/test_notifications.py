@@ -233,7 +233,9 @@ def test_times_of_attempts_have_one_form(console: Console) -> None:
     key = str(found().id)
     console.post(VISION, {"do": "test", "notification": key}, "alice")
     with db.unit_of_work() as session:
-        message = session.scalars(select(NotificationMessage.id)).one()
+        message = session.scalars(
+            select(NotificationMessage.id).where(NotificationMessage.notification_id == found().id)
+        ).one()
         session.add(NotificationAttempt(message_id=message, ok=True, status=200, milliseconds=3))
     page = console.get(f"{VISION}?show={key}", "alice").text
     assert re.search(r"<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ</time>", page)
