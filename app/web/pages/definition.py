@@ -129,8 +129,8 @@ def _build(
     if error is not None:
         _say(made, error, of_fields, language)
     if made.may_write and not made.is_archived:
-        given = definition_form.read_fields(found.parameters, typed) if typed is not None else {}
-        made.card = _forecast(visitor, project, found, given, error)
+        values = definition_form.read_fields(found.parameters, typed) if typed is not None else {}
+        made.card = _forecast(visitor, project, found, values, error)
     made.runs = _runs(visitor, project, row, now)
     made.runs_url = f"/projects/{project.name}/runs?q=definition:{name}"
     made.versions = view.version_lines(versions[:_VERSIONS], project.name, name, stored.number, now, zone)
