@@ -16,6 +16,7 @@ from starlette.responses import Response
 from app.api import problems as problem_types
 from app.api import strict_json
 from app.api.deps import Access
+from app.domain import examples
 from app.errors import N_, AppError, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from app.services import idempotency, identity
 
@@ -105,7 +106,9 @@ def problems(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
         )
         entry["content"][problem_types.MEDIA_TYPE]["examples"][error.code] = {
             "summary": error.title,
-            "value": problem_types.describe(error(), "en", "4f0c2e7d9a"),
+            "value": problem_types.describe(
+                error(None, **examples.of(error.code, error.detail, error.hint)), "en", "4f0c2e7d9a"
+            ),
         }
         if error.retry_after is not None:
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": N_("Seconds.")}}

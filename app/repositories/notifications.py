@@ -1,5 +1,6 @@
 """Reading notifications: subscriptions of one owner, and what became of their messages."""
 
+import datetime
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -76,4 +77,7 @@ def list_deliveries(
 ) -> list[dict[str, Any]]:
     """Messages of a subscription that the caller found to be its own, newest first, each with its attempts."""
     values = {"notification_id": notification_id, "after": after or 2**62, "limit": limit}
-    return [dict(row._mapping) for row in session.execute(text(_DELIVERIES), values)]
+    found = [dict(row._mapping) for row in session.execute(text(_DELIVERIES), values)]
+    for attempt in (one for row in found for one in row["attempts"]):
+        attempt["at"] = datetime.datetime.fromisoformat(attempt["at"])  # JSON of Postgres has times as texts
+    return found

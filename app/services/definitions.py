@@ -1,7 +1,7 @@
 """Job definitions: making them and new versions of them, and submitting runs of them."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +15,11 @@ from app.errors import N_, BadValue, Conflict, FieldError, Invalid
 from app.models import Definition, DefinitionVersion
 from app.repositories import definitions as repository
 from app.repositories.definitions import DefinitionRow, VersionRow
+from app.repositories.pools import Room
 from app.repositories.runs import RunRow
-from app.services import audit, idempotency, runs, secrets
+from app.services import audit, idempotency, plans, runs, secrets
 from app.services.identity import require
+from app.services.plans import Plan
 from app.workloads import definitions, parameters, placeholders, yaml_edit
 from app.workloads.findings import field_errors
 from app.workloads.registry import KINDS
@@ -171,6 +173,37 @@ def run_definition(
         raise Invalid(_blamed(definition.spec, error, changes or {})) from None
     made_of = runs.MadeOf(row.id, found.number, name)
     return runs.submit_run(session, actor, project_id, spec, {}, once=once, definition=made_of)
+
+
+# The fields of a spec that say whether it starts, waits or is refused.
+_DECIDING = ("cpu", "memory", "gpus", "replicas", "pool", "priority", "secrets", "snapshot")
+
+
+def plan_definition(
+    session: Session,
+    actor: Actor,
+    project_id: uuid.UUID,
+    definition: definitions.Definition,
+    given: Mapping[str, Any],
+    rooms: Sequence[Room],
+) -> Plan | None:
+    """What running this now with these parameters would lead to, or None while values that it needs are not known.
+
+    Raises what `plans.plan_run` raises.
+    """
+    open_ = {
+        name: one.sample() for name, one in definition.parameters.items() if name not in given and not one.has_default
+    }
+    if placeholders.names_in({name: definition.spec.get(name) for name in _DECIDING}) & open_.keys():
+        return None
+    values, errors = parameters.check_values(definition.parameters, {**open_, **given})
+    if errors:
+        return None
+    try:
+        spec = definitions.build_spec(definition, values)
+    except ValidationError:
+        return None
+    return plans.plan_run(session, actor, project_id, spec, rooms)
 
 
 def check(text: str, name: str | None = None) -> definitions.Definition:

@@ -13,6 +13,7 @@ from app.i18n import translate
 from app.repositories.definitions import DefinitionRow, VersionRow
 from app.web import formats, statuses
 from app.web.definition_form import Field
+from app.web.new_run_view import Card
 from app.workloads import definition_diff
 
 
@@ -127,6 +128,7 @@ class DefinitionPage:
     updated: Moment | None = None
     updated_by: str = ""
     command_line: str = ""
+    card: Card | None = None  # what a submit would lead to, for those who may
 
 
 @dataclass

@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.errors import AppError
 from app.i18n import translate
 from app.web.deps import own_path, preferences
+from app.web.router import page_behind
 from app.web.templating import Shell, render
 
 
@@ -37,9 +38,16 @@ def render_error(request: Request, error: AppError) -> Response:
         headers["Allow"] = ", ".join(error.fields.get("allow", ()))  # the page's hint names it
     if error.status == 401:
         return _sign_in(request, is_partial)
+    if (
+        request.method == "GET"
+        and not is_partial
+        and error.status in (404, 405)
+        and (page := page_behind(request.url.path))
+    ):
+        return RedirectResponse(page, status_code=303, headers={"Cache-Control": "no-store"})
     language, theme = preferences(request)
     language = request.scope.get("berth.language") or language
-    page = ErrorPage(
+    made = ErrorPage(
         error.status,
         error.code,
         translate(language, error.title),
@@ -50,10 +58,10 @@ def render_error(request: Request, error: AppError) -> Response:
         trace_id=request.scope.get("berth.request_id", "") if error.status >= 500 else "",
     )
     shell = Shell(language, theme, "", own_path(request) if request.method == "GET" else "/")
-    shell.mark, shell.title = "✕", page.title
+    shell.mark, shell.title = "✕", made.title
     if is_partial:
         headers |= {"HX-Retarget": "#toasts", "HX-Reswap": "beforeend"}
-    answer = render("errors/_toast.html" if is_partial else "errors/page.html", shell, page, error.status)
+    answer = render("errors/_toast.html" if is_partial else "errors/page.html", shell, made, error.status)
     answer.headers.update(headers)
     return answer
 

@@ -78,8 +78,8 @@ def minute(at: datetime.datetime, zone: datetime.tzinfo) -> str:
 
 
 def full(at: datetime.datetime, zone: datetime.tzinfo) -> str:
-    """Date, time and offset, for titles."""
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %z}"
+    """Date, time and offset, for titles: "2026-11-22 19:00:33Z", "2026-11-23 03:00:33+08:00"."""
+    return at.astimezone(zone).isoformat(" ", "seconds").replace("+00:00", "Z")
 
 
 @lru_cache(maxsize=512)

@@ -281,6 +281,14 @@ def card_of_mistakes(language: str) -> Card:
     return Card("info", "info", translate(language, N_("Not known yet")), translate(language, text))
 
 
+def card_of_missing(language: str, *, is_wrong: bool) -> Card:
+    """The card of a job's form, of which some values are wrong, or not yet there."""
+    if is_wrong:
+        return card_of_mistakes(language)
+    text = N_("When the form is filled in, this says whether it would start at once, wait or never fit.")
+    return Card("info", "info", translate(language, N_("Not known yet")), translate(language, text))
+
+
 def _bars(language: str, room: Room, asked: Resources) -> list[Bar]:
     figures: list[tuple[str, int, int, int, Callable[[int], str]]] = [
         (N_("CPU"), room.capacity.cpu_millis, room.held.cpu_millis, asked.cpu_millis, format_cpu),

@@ -14,11 +14,11 @@ from pydantic import (
     model_validator,
 )
 
-from app.domain.names import SECRET_NAME
 from app.domain.quantities import parse_cpu, parse_duration, parse_memory
 from app.domain.quota import Resources
 from app.domain.states import MAX_ATTEMPTS, Cause
 from app.errors import N_, BadValue
+from app.workloads import patterns
 
 # What changes how the program's own loader or interpreter starts would let a job pass for another, so these
 # are Berth's to set.
@@ -87,30 +87,23 @@ def _env_name(name: str | None) -> str | None:
     return name
 
 
-def _env_names(value: dict[str, str]) -> dict[str, str]:
-    for name in value:
-        _env_name(name)
-    return value
-
-
 Cpu = Annotated[str, _quantity(parse_cpu), Field(max_length=32, examples=["1", "500m"])]
 Memory = Annotated[str, _quantity(parse_memory), Field(max_length=32, examples=["1Gi", "512Mi"])]
 Duration = Annotated[str, _quantity(parse_duration), Field(max_length=32, examples=["8h", "30s"])]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 Value = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_plain)]
 Script = Annotated[str, StringConstraints(min_length=1, max_length=65_536), AfterValidator(_plain)]
-Env = Annotated[dict[str, Value], Field(max_length=200), AfterValidator(_env_names)]
-ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,99}$")]
+# Names are checked one by one, as values are: a rule over the whole would be silent while one value is wrong.
+Env = Annotated[dict[Annotated[str, AfterValidator(_env_name)], Value], Field(max_length=200)]
+ParameterName = Annotated[str, StringConstraints(pattern=patterns.PARAMETER)]
 Text = Annotated[str, StringConstraints(max_length=_PARAMETER_LENGTH)]
 Parameter = Annotated[Text | int | float | bool, BeforeValidator(_scalar)]
-Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
-Experiment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-RelativePath = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_./ -]{0,254}$"), AfterValidator(_stays_inside)
-]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,1023}$")]
-Image = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$")]
+Tag = Annotated[str, StringConstraints(pattern=patterns.LABEL)]
+Experiment = Annotated[str, StringConstraints(pattern=patterns.LABEL)]
+Digest = Annotated[str, StringConstraints(pattern=patterns.DIGEST)]
+RelativePath = Annotated[str, StringConstraints(pattern=patterns.RELATIVE_PATH), AfterValidator(_stays_inside)]
+AbsolutePath = Annotated[str, StringConstraints(pattern=patterns.ABSOLUTE_PATH)]
+Image = Annotated[str, StringConstraints(pattern=patterns.IMAGE)]
 
 
 def _each_once(values: list[str]) -> list[str]:
@@ -125,13 +118,13 @@ class SecretUse(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, StringConstraints(pattern=rf"^{SECRET_NAME.pattern}$"), Field(examples=["HF_TOKEN"])]
+    name: Annotated[str, StringConstraints(pattern=patterns.SECRET), Field(examples=["HF_TOKEN"])]
     env: Annotated[
         str | None, AfterValidator(_env_name), Field(description="The environment variable.", examples=["HF_TOKEN"])
     ] = None
     file: Annotated[
         str | None,
-        StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"),
+        StringConstraints(pattern=patterns.SECRET_FILE),
         Field(description="The name of a file in the folder $BERTH_SECRETS.", examples=[None]),
     ] = None
 
@@ -165,9 +158,7 @@ class Spec(BaseModel):
     cpu: Annotated[Cpu, Field(description="CPU cores for each replica.")] = "1"
     memory: Annotated[Memory, Field(description="Memory for each replica, in binary units.")] = "1Gi"
     gpus: Annotated[int, Field(ge=0, le=1024, strict=True, description="Whole GPUs for each replica.")] = 0
-    pool: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), Field(description="Node pool.")] = (
-        "local"
-    )
+    pool: Annotated[str, StringConstraints(pattern=patterns.POOL), Field(description="Node pool.")] = "local"
     priority: Annotated[Literal["low", "normal", "high"], Field(description="Place in line.")] = "normal"
     retry: Annotated[
         dict[

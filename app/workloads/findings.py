@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from app.errors import N_, BadValue, FieldError
+from app.workloads.patterns import IN_WORDS
 
 # By pydantic's error type; slots are filled from its context.
 _MESSAGES = {
@@ -117,6 +118,8 @@ def _field_error(finding: Mapping[str, Any], model: Any) -> FieldError:
         return FieldError(pointer + cause.place, cause.message, fix=cause.fix, slots=cause.slots)
     if finding.get("type") == "value_error" and isinstance(cause, ValueError):
         return FieldError(pointer, str(cause), fix=getattr(cause, "fix", None))
+    if (words := IN_WORDS.get(str(context.get("pattern")))) is not None:
+        return FieldError(pointer, words.text, slots={"example": words.example})
     template = _MESSAGES.get(str(finding.get("type")))
     if template is None:
         return FieldError(pointer, N_("is not valid"))
@@ -124,5 +127,5 @@ def _field_error(finding: Mapping[str, Any], model: Any) -> FieldError:
         return FieldError(pointer, N_("is not a field here; did you mean {near}?"), slots={"near": near})
     slots = {name: str(value)[:200] for name, value in context.items()}
     if "expected" in slots:
-        slots["expected"] = slots["expected"].replace(" or ", ", ")  # a list, in every language
+        slots["expected"] = slots["expected"].replace(" or ", ", ").replace("'", "")  # a plain list, in every language
     return FieldError(pointer, template, fix=context.get("fix"), slots=slots)

@@ -19,6 +19,7 @@ _OPEN = re.compile(r"\$?\$\{\{")
 _WHOLE = re.compile(r"\$\{\{[ \t]*params\.([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
 _TYPED = frozenset({"gpus", "replicas", "retry", "parameters"})
 MOST = 500
+_LONGEST_FIX = 200
 
 
 class _NotOne(ValueError):
@@ -94,11 +95,18 @@ def _check_text(text: str, known: Mapping[str, Any], pointer: str) -> Iterator[F
         return
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1)
+            near = difflib.get_close_matches(name, [one for one in known if one.isidentifier()], n=1)
             message = (
                 N_("there is no parameter {name}; did you mean {near}?") if near else N_("there is no parameter {name}")
             )
-            yield FieldError(pointer, message, slots={"name": name} | ({"near": near[0]} if near else {}))
+            slots = {"name": name} | ({"near": near[0]} if near else {})
+            fix = _renamed(text, name, near[0]) if near and len(text) <= _LONGEST_FIX else None
+            yield FieldError(pointer, message, fix, slots=slots)
+
+
+def _renamed(text: str, name: str, near: str) -> str:
+    """`text` with the placeholders of one name being those of another; `$${{` is none."""
+    return re.sub(rf"(?<!\$)\$\{{\{{[ \t]*params\.{name}[ \t]*\}}\}}", lambda _: f"${{{{ params.{near} }}}}", text)
 
 
 def fill(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

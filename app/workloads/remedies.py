@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import FieldError
@@ -13,6 +13,7 @@ from app.workloads.base import SecretUse
 from app.workloads.findings import nearest_name
 from app.workloads.kinds.job import JobSpec
 from app.workloads.parameters import as_text
+from app.workloads.patterns import IN_WORDS
 
 SET, RENAME, DROP, TEXT = "set", "rename", "drop", "text"
 _MISSING: Any = object()
@@ -39,17 +40,6 @@ class _Case:
     path: list[str]
     value: Any
     error: FieldError
-
-
-def located(error: FieldError, value: Mapping[str, Any]) -> FieldError:
-    """The same at the very entry that it is about, where the rule is one of all entries."""
-    if error.pointer != "/env" or not isinstance(env := value.get("env"), Mapping):
-        return error
-    named = str(error.slots.get("name", ""))
-    for name in env:
-        if named in (name, repr(str(name)[:40])):
-            return replace(error, pointer=f"/env/{name.replace('~', '~0').replace('/', '~1')}")
-    return error
 
 
 def of_value(error: FieldError, document: Mapping[str, Any]) -> Remedy | None:
@@ -231,6 +221,10 @@ def _place(case: _Case) -> Remedy | None:
     return _set({"name": case.value["name"], "env": re.sub(r"[^A-Za-z0-9_]+", "_", case.value["name"])})
 
 
+def _program(_: _Case) -> Remedy | None:
+    return _set(["python", "train.py"])
+
+
 def _drop(case: _Case) -> Remedy | None:
     return Remedy(DROP) if case.value is not _MISSING else None
 
@@ -248,7 +242,7 @@ _BY_MESSAGE: dict[str, Callable[[_Case], Remedy | None]] = {
     "must have at least {min_length} characters": _required,
     "must have at least {min_length} items": _drop,
     "must have at most {max_length} characters": _shorter,
-    "does not have the form {pattern}": _form,
+    **{words.text: _form for words in IN_WORDS.values()},
     "{name} is not a name for an environment variable": _form,
     "{name} is set by Berth and cannot be set here": _drop,
     "must be a single line": _one_line,
@@ -256,7 +250,8 @@ _BY_MESSAGE: dict[str, Callable[[_Case], Remedy | None]] = {
     "must be a text, a number, or true or false": _drop,
     "python and requirements exclude each other; keep one": _drop,
     "requirements is a file of the snapshot, and there is no snapshot": _drop,
-    "give either command or script": _drop,
+    "what is to run is missing: give it as command, or as script": _program,
+    "command and script exclude each other; keep one": _drop,
     "give either env or file": _place,
     "{name} is set twice, by env or by secrets": _drop,
     "was not uploaded to this project": _drop,

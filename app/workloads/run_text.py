@@ -62,8 +62,7 @@ def placed(source: Source, errors: Sequence[FieldError]) -> list[Mistake]:
     """Findings about a spec with the line of each and its remedy, in the order of the lines."""
     made = []
     for error in errors[:_MOST_ERRORS]:
-        exact = remedies.located(error, source.value)
-        exact = replace(exact, line=source.line_of(exact.pointer))
+        exact = replace(error, line=source.line_of(error.pointer))
         made.append(Mistake(exact, remedies.of_value(exact, source.value)))
     return sorted(made, key=lambda one: one.error.line or 0)
 

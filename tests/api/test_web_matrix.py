@@ -5,6 +5,8 @@ would send them, with the visitor's own CSRF field and with what would be accept
 """
 
 import datetime
+import html
+import re
 from typing import Any
 
 import httpx
@@ -189,7 +191,15 @@ def both(world: World, route: str, who: str, cookie: str | None, kept: dict[str,
     return page if page == htmx else f"{page}/{htmx}"
 
 
-def ask(world: World, route: str, who: str, cookie: str | None, by: str, kept: dict[str, str] | None) -> httpx.Response:
+def ask(
+    world: World,
+    route: str,
+    who: str,
+    cookie: str | None,
+    by: str,
+    kept: dict[str, str] | None,
+    form: dict[str, str] | None = None,
+) -> httpx.Response:
     throttle.forget()
     method, path = route.split(" ", 1)
     known = (kept or values(world, who, path)) | {
@@ -200,7 +210,7 @@ def ask(world: World, route: str, who: str, cookie: str | None, by: str, kept: d
     }
     known["name"] = "app.css" if path.startswith("/static") else known["name"]
     slots = known | {"who": f"{who}-{by}", "number": f"{WHO.index(who)}{by}"}
-    data = {name: fill(text, slots) for name, text in FORMS.get(route, {}).items()}
+    data = {name: fill(text, slots) for name, text in (FORMS.get(route, {}) if form is None else form).items()}
     headers = {"sec-fetch-site": "same-origin", "accept-encoding": "identity"} | (
         {"hx-request": "true"} if by == "htmx" else {}
     )
@@ -228,3 +238,29 @@ def more_people(world: World) -> dict[str, str]:
         cookies = {who: factories.make_session(session, world.users[who]) for who in WHO if who in world.users}
         session.merge(world.users["disabled"]).disabled_at = datetime.datetime.now(datetime.UTC)
     return cookies
+
+
+# The links of these are in their forms' own addresses: tests/web/test_forms.py.
+BY_LINK = {"POST /setup", "POST /invitation"}
+
+
+def test_every_address_that_a_form_leaves_in_the_browser_has_a_page(world: World) -> None:
+    """For a reload, and for the switch of the language, which goes where the page says that it is."""
+    more_people(world)
+    values(world, "admin", "{name}")  # the job, before the form of another one is sent
+    dead = []
+    for route in [one for one in TABLE if one.startswith("POST ") and one not in BY_LINK]:
+        with db.unit_of_work() as session:
+            cookie = factories.make_session(session, world.users["admin"])
+        known = values(world, "admin", route)
+        answers = [ask(world, route, "admin", cookie, "page", known, form) for form in ({}, FORMS.get(route, {}))]
+        places = {answers[0].request.url.path}
+        for answer in answers:
+            places |= set(re.findall(r'name="next" value="([^"]+)"', answer.text))
+        client = world.api.client(cookie=cookie)
+        client.base_url = httpx.URL("http://localhost:8800")
+        for place in places:
+            found = client.get(html.unescape(place), follow_redirects=True)
+            if found.status_code != 200:
+                dead.append((route, place, found.status_code))
+    assert dead == []

@@ -30,6 +30,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `(BERTH_\w+)` \|([^|]*)\|", (ROOT / "docs/settings.md").read_text(), re.M)
     documented = {variable: default.strip().strip("`") for variable, default in rows}
     known = settings_of(Settings, "BERTH_")
+    assert len(documented) == len(rows), "each once"
     assert sorted(documented) == sorted(known)
     for variable, default in known.items():
         if isinstance(default, bool):

@@ -177,3 +177,49 @@ def test_archived_ones_are_read_but_not_run(console: Console) -> None:
 )
 def test_what_is_not_there(console: Console, path: str) -> None:
     assert console.get(path, "alice").status_code == 404
+
+
+def forecast(page: str) -> str:
+    """The title of what a job's form says of submitting it now."""
+    found = re.search(r'id="now">.*?<b>([^<]*)</b>', page, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_a_fix_of_the_form_is_one_click_and_submits_nothing(console: Console) -> None:
+    before = count(Run)
+    wrong = console.post(f"{DIGITS_PAGE}/run", FORM | {"version": "3", "p.epochs": "99999"}, "alice")
+    assert wrong.status_code == 422
+    assert forecast(wrong.text) == "Not known yet"
+    offer = re.search(r'<button class="fix" name="use" value="(p\.epochs=\d+)">Use (\d+)</button>', wrong.text)
+    assert offer
+    mended = console.post(f"{DIGITS_PAGE}/run", FORM | {"version": "3", "p.epochs": "99999", "use": offer[1]}, "alice")
+    assert mended.status_code == 200
+    assert f'name="p.epochs" value="{offer[2]}"' in mended.text
+    assert 'name="p.lr" value="0.5"' in mended.text
+    assert "aria-invalid" not in mended.text
+    assert count(Run) == before
+
+
+def test_the_form_says_what_a_submit_would_lead_to(console: Console) -> None:
+    assert forecast(console.get(DIGITS_PAGE, "alice").text).startswith(("Starts at once", "Waits"))
+    assert 'id="now"' not in console.get(DIGITS_PAGE, "bob").text, "he may not run it"
+    job = (
+        "name: big\nparameters:\n  cpu: {type: integer, default: 4096}\nspec:\n  script: x\n  cpu: ${{ params.cpu }}\n"
+    )
+    assert console.post(f"{JOBS}/new", {"text": job}, "alice").status_code == 303
+    assert forecast(console.get(f"{JOBS}/big", "alice").text) == "No machine of this pool is that large"
+    used = console.post(f"{JOBS}/big/run", {"version": "1", "p.cpu": "4096", "use": "p.cpu=1"}, "alice")
+    assert forecast(used.text).startswith(("Starts at once", "Waits"))
+    open_ = job.replace("big", "open").replace(", default: 4096", "")
+    assert console.post(f"{JOBS}/new", {"text": open_}, "alice").status_code == 303
+    assert forecast(console.get(f"{JOBS}/open", "alice").text) == "Not known yet"
+
+
+def test_a_parameter_that_is_not_there_is_mended_by_one_click(console: Console) -> None:
+    spec = 'spec:\n  command: [echo, "${{ params.whoo }}"] # hi\n'
+    job = "name: hey\nparameters:\n  who: {type: string, default: x}\n" + spec
+    page = console.post(f"{JOBS}/new", {"text": job}, "alice")
+    assert "Use ${{ params.who }} and save" in html.unescape(page.text)
+    assert console.post(f"{JOBS}/new", {"text": job, "fix": "1"}, "alice").status_code == 303
+    assert "params.who }}&#34;] # hi" in console.get(f"{JOBS}/hey", "alice").text

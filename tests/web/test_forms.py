@@ -133,6 +133,19 @@ def test_the_first_admin(console: Console) -> None:
     assert again.status_code == 404
 
 
+@pytest.mark.parametrize("name", ["setup", "invitation"])
+def test_a_refused_form_behind_a_link_keeps_the_link(console: Console, name: str) -> None:
+    """Its address holds the link, so a reload and the switch of the language show the form again."""
+    key = console.seed.keys[name]
+    action = re.search(rf'action="(/{name}[^"]+)"', console.get(f"/{name}?k={key}").text)
+    assert action
+    sent = {"k": key, "name": "root", "password": "short", "project": "team", "username": "bob"}
+    refused = console.post(action[1], sent)
+    assert refused.status_code == 422
+    assert f'name="next" value="{action[1]}"' in refused.text
+    assert console.get(action[1]).status_code == 200
+
+
 def test_an_invitation_sets_a_password_once(console: Console) -> None:
     key = console.seed.keys["invitation"]
     answer = console.post("/invitation", {"k": key, "password": "short", "username": "bob"})

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app import db
-from app.models import AuditEntry, Notification, NotificationMessage
+from app.models import AuditEntry, Notification, NotificationAttempt, NotificationMessage
 from app.settings import get_settings
 from tests.web.conftest import Console
 
@@ -225,3 +225,21 @@ def test_a_run_is_muted_on_its_page(console: Console) -> None:
     assert console.post(f"{run}/mute", {"do": "mute"}, "nobody").status_code == 404
     assert console.post(f"{run}/mute", {"do": "x"}, "alice").status_code == 404
     assert console.post(run.replace("vision", "speech") + "/mute", {"do": "mute"}, "alice").status_code == 404
+
+
+def test_times_of_attempts_have_one_form(console: Console) -> None:
+    """In the page as in all pages, in the API as RFC 3339 in UTC with a Z."""
+    console.post(VISION, FORM, "alice")
+    key = str(found().id)
+    console.post(VISION, {"do": "test", "notification": key}, "alice")
+    with db.unit_of_work() as session:
+        message = session.scalars(
+            select(NotificationMessage.id).where(NotificationMessage.notification_id == found().id)
+        ).one()
+        session.add(NotificationAttempt(message_id=message, ok=True, status=200, milliseconds=3))
+    page = console.get(f"{VISION}?show={key}", "alice").text
+    assert re.search(r"<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ</time>", page)
+    answer = console.get(f"/api/v1/projects/vision/notifications/{key}/deliveries", "alice").json()
+    (delivery,) = answer["items"]
+    (attempt,) = delivery["attempts"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", at) for at in (delivery["at"], attempt["at"]))

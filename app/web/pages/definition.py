@@ -16,15 +16,16 @@ from app.repositories import definitions as repository
 from app.repositories import runs as run_repository
 from app.repositories import secrets
 from app.repositories.definitions import DefinitionRow
-from app.services import definitions
+from app.services import definitions, plans
 from app.services.identity import ProjectRef, require
-from app.web import definition_form, statuses
+from app.web import definition_form, new_run_view, statuses
 from app.web import definition_view as view
 from app.web.definition_view import DefinitionPage, RunLine
 from app.web.deps import Visitor, check_form, see_other, visit
+from app.web.new_run_view import Card
 from app.web.pages.definitions import choices, number_of, shell_of
 from app.web.templating import render
-from app.workloads.definitions import read_stored
+from app.workloads.definitions import Definition, read_stored
 from app.workloads.parameters import SECRET
 
 _RUNS, _VERSIONS = 10, 20
@@ -60,6 +61,9 @@ def run(request: Request, project: str, name: str, form: Annotated[FormData, Dep
         version = number_of(sent.get("version", "")) or row.newest
         stored = repository.get_version(visitor.session, row.id, version)
         given = definition_form.read_fields(read_stored(stored.document).parameters, sent)
+        if used := sent.get("use"):
+            again = _build(visitor, found, name, version, typed=_with_fix(sent, used))
+            return render("definitions/detail.html", shell_of(visitor, found.name, name), again)
         try:
             made = definitions.run_definition(visitor.session, visitor.actor, found.id, name, given, version=version)
         except (Invalid, Conflict, TooMany) as error:
@@ -68,6 +72,12 @@ def run(request: Request, project: str, name: str, form: Annotated[FormData, Dep
             shell.mark = "✕"
             return render("definitions/detail.html", shell, again, error.status)
     return see_other(f"/projects/{made.project}/runs/{made.public_id}")
+
+
+def _with_fix(sent: Mapping[str, str], used: str) -> dict[str, str]:
+    """What was typed, with the value that the button beside a mistake offers ("p.times=10")."""
+    key, _, value = used.partition("=")
+    return {**sent, key: value} if key in sent else dict(sent)
 
 
 @router.post("/projects/{project}/jobs/{name}/archive")
@@ -118,6 +128,9 @@ def _build(
     made.error_count = sum(bool(one.error) for one in made.fields)
     if error is not None:
         _say(made, error, of_fields, language)
+    if made.may_write and not made.is_archived:
+        values = definition_form.read_fields(found.parameters, typed) if typed is not None else {}
+        made.card = _forecast(visitor, project, found, values, error)
     made.runs = _runs(visitor, project, row, now)
     made.runs_url = f"/projects/{project.name}/runs?q=definition:{name}"
     made.versions = view.version_lines(versions[:_VERSIONS], project.name, name, stored.number, now, zone)
@@ -134,6 +147,20 @@ def _build(
     given = " ".join(f"-p {one.name}=…" for one in found.parameters.values() if one.required)
     made.command_line = f"berth job run {name}{' ' if given else ''}{given} --project {project.name}"
     return made
+
+
+def _forecast(
+    visitor: Visitor, project: ProjectRef, found: Definition, given: Mapping[str, Any], error: AppError | None
+) -> Card:
+    """If it were submitted now: that it starts, waits and for what, or never fits."""
+    rooms = plans.list_rooms(visitor.session)
+    try:
+        plan = definitions.plan_definition(visitor.session, visitor.actor, project.id, found, given, rooms)
+    except Invalid as refused:
+        return new_run_view.card_of_error(visitor.language, refused, None, None)
+    if plan is None:
+        return new_run_view.card_of_missing(visitor.language, is_wrong=error is not None)
+    return new_run_view.card_of_plan(visitor.language, plan)
 
 
 def _say(made: DefinitionPage, error: AppError, of_fields: list[Any], language: str) -> None:

@@ -17,8 +17,9 @@ from app.web import definition_view as view
 from app.web.definition_view import DiffPage, EditPage, ListPage
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.templating import Crumb, Shell, render
-from app.workloads import definition_diff, yaml_edit
+from app.workloads import definition_diff, remedies, yaml_edit, yaml_source
 from app.workloads.yaml_edit import CannotEdit
+from app.workloads.yaml_source import SourceError
 
 PAGE = 50
 _CHOICES = 100  # versions that the fields for comparing offer
@@ -216,12 +217,11 @@ def _mended(text: str, fix: str, name: str) -> str:
         index = number_of(fix) - 1
         if 0 <= index < len(error.errors) and error.errors[index].fix is not None:
             one = error.errors[index]
-            patch: object = _typed(one.fix or "", one.pointer)
-            for part in reversed(one.pointer.split("/")[1:]):
-                patch = {part.replace("~1", "/").replace("~0", "~"): patch}
+            path = [part.replace("~1", "/").replace("~0", "~") for part in one.pointer.split("/")[1:]]
             try:
-                return yaml_edit.patched(text, patch) if isinstance(patch, dict) else text
-            except CannotEdit:
+                value = yaml_source.read(text).value
+                return yaml_edit.patched(text, remedies.patch_of(value, path, _typed(one.fix or "", one.pointer)))
+            except (CannotEdit, SourceError):
                 return text
     return text
 

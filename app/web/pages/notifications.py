@@ -1,6 +1,5 @@
 """Notifications of a project and one's own: what is set up and can be changed, what was sent, and one more."""
 
-import datetime
 import uuid
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -382,9 +381,12 @@ def _delivery(item: dict[str, Any], visitor: Visitor) -> Delivery:
 
 
 def _attempt(attempt: dict[str, Any], visitor: Visitor) -> Attempt:
-    at = datetime.datetime.fromisoformat(attempt["at"])
     text = translate(visitor.language, FAILURES.get(attempt["error"] or "", "") or N_("Accepted."))
     status = f"{attempt['status']} · " if attempt["status"] else ""
     return Attempt(
-        formats.full(at, visitor.zone), attempt["ok"], status + text, f"{attempt['milliseconds']} ms", attempt["answer"]
+        formats.full(attempt["at"], visitor.zone),
+        attempt["ok"],
+        status + text,
+        f"{attempt['milliseconds']} ms",
+        attempt["answer"],
     )

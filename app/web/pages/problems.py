@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from app.domain import examples
 from app.domain.reasons import REASONS
 from app.errors import PROBLEMS, NotFound
 from app.i18n import translate
@@ -107,7 +108,7 @@ def _reason(code: str, language: str) -> ProblemPage | None:
         translate(language, text.cause),
         translate(language, text.fix),
         translate(language, "What a run says"),
-        translate(language, text.sentence, **_EXAMPLES),
+        translate(language, text.sentence, **examples.of(code, text.sentence)),
     )
 
 
@@ -115,69 +116,20 @@ def _error(code: str, language: str) -> ProblemPage | None:
     kind = PROBLEMS.get(code)
     if kind is None:
         return None
+    slots = examples.of(code, kind.detail, kind.hint)
+    detail = translate(language, kind.detail, **slots)
     answer = {
         "type": f"/problems/{code}",
         "title": translate(language, kind.title),
         "status": kind.status,
         "code": code,
-        "detail": translate(language, kind.detail, **_EXAMPLES),
+        "detail": detail,
     }
     return ProblemPage(
         code,
         translate(language, kind.title),
-        translate(language, kind.detail, **_EXAMPLES),
-        translate(language, kind.hint, **_EXAMPLES),
+        detail,
+        translate(language, kind.hint, **slots),
         translate(language, "What the API answers"),
         json.dumps(answer, indent=2, ensure_ascii=False),
     )
-
-
-# What stands in the slots of texts on these pages.
-_EXAMPLES = {
-    "actual": "9f86d081…",
-    "all": "12",
-    "announced": "2c26b46b…",
-    "asked": "4 CPU, 8Gi",
-    "based_on": "3",
-    "by": "alice",
-    "bytes": "4096",
-    "capacity": "2 CPU, 4Gi",
-    "cluster": "local",
-    "column": "7",
-    "count": "3",
-    "depth": "64",
-    "digits": "100",
-    "error_id": "3f1c9a2b7d40",
-    "exit_code": "1",
-    "expected": "application/json",
-    "fewest": "2",
-    "free": "2 CPU, 4Gi",
-    "given": "21",
-    "holders": "r-7f3k2m9qwa",
-    "ids": "r-7f3k2m9qwa",
-    "keys": "100000",
-    "limit": "1000",
-    "line": "3",
-    "lost": "2",
-    "memory": "1Gi",
-    "message": "…",
-    "method": "PUT",
-    "most": "1000",
-    "name": "alice",
-    "names": "model.bin, train.log",
-    "nearest": "2 CPU, 4Gi",
-    "new": "12",
-    "newest": "5",
-    "pool": "local",
-    "pools": "a100, cpu",
-    "project": "vision",
-    "reason": "…",
-    "removed_on": "2026-03-01",
-    "rule": "30 d",
-    "run": "r-7f3k2m9qwa",
-    "scope": "write",
-    "sha256": "9f86d081…",
-    "since": "14:02",
-    "size": "4096",
-    "timeout": "8h",
-}

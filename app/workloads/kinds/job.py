@@ -25,8 +25,10 @@ class JobSpec(Spec):
 
     @model_validator(mode="after")
     def _one_program(self) -> "JobSpec":
-        if (self.command is None) == (self.script is None):
-            raise BadValue(N_("give either command or script")).at("/script" if self.script else "/command")
+        if self.command is None and self.script is None:
+            raise BadValue(N_("what is to run is missing: give it as command, or as script")).at("/command")
+        if self.command is not None and self.script is not None:
+            raise BadValue(N_("command and script exclude each other; keep one")).at("/script")
         if self.command is not None and not self.command[0].strip():
             raise BadValue(N_("the first part of command names the program")).at("/command")
         return self

@@ -39,6 +39,11 @@ def test_spans(seconds: float | None, english: str, chinese: str) -> None:
     assert formats.span(seconds, "zh_CN") == chinese
 
 
+def test_times_in_full() -> None:
+    assert formats.full(NOW, UTC) == "2026-11-22 14:02:05Z"
+    assert formats.full(NOW, formats.zone_of("Asia/Shanghai")) == "2026-11-22 22:02:05+08:00"
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [

@@ -72,3 +72,17 @@ def test_partials_say_so_by_their_name() -> None:
             isinstance(node, nodes.Extends) for node in environment("en").parse(path.read_text()).body
         ) or path.parent.name in ("layouts", "components")
         assert is_whole or path.name.startswith("_"), name_of(path)
+
+
+def test_no_address_carries_the_csrf_token(source: str) -> None:
+    """What GET sends stands in addresses, logs and histories: only the button of a POST may have the token there."""
+    assert 'formmethod="get"' not in source.lower(), "a form of its own, without the token"
+    assert not re.search(r"csrf[^\"'<>]*=\{\{|hx-include", source)
+    for form in re.findall(r"<form\b.*?</form>", source, re.DOTALL | re.IGNORECASE):
+        opening = form[: form.index(">")]
+        if 'method="post"' in opening or 'method="dialog"' in opening:
+            assert "hx-get" not in opening
+            continue
+        tokens = [tag for tag in re.findall(r"<\w+[^<]*\bcsrf\b[^<]*>", form) if 'formmethod="post"' not in tag]
+        assert tokens == []
+        assert "csrf_field" not in form

@@ -9,6 +9,7 @@ import pytest
 from app.workloads import definition_diff, parameters
 from app.workloads.definitions import build_spec, check, read_stored
 
+_NAME = "digits ${{ params.lr }}/${{ params.kind }} $${{ params.lr }}"
 BASE = """\
 name: digits
 parameters:
@@ -60,7 +61,7 @@ def test_what_placeholders_leave() -> None:
         ('"^[a-z ]*$"', '"(?=x)"', [("/parameters/note/pattern", 8, None)]),
         ('"^[a-z ]*$"', '"("', [("/parameters/note/pattern", 8, None)]),
         ("maxLength: 10", "maxLength: 10, required: false", [("/parameters/note/required", 8, None)]),
-        ("params.kind}}", "params.knd}}", [("/spec/name", 10, None)]),
+        ("params.kind}}", "params.knd}}", [("/spec/name", 10, _NAME)]),
         ("${{params.kind}}", "${{ kind }}", [("/spec/name", 10, None)]),
         ("${{params.kind}}", "${{ params.kind | upper }}", [("/spec/name", 10, None)]),
         ("  gpus:", '  "${{ params.lr }}": 1\n  gpus:', [("/spec/${{ params.lr }}", 12, None)]),

@@ -1,0 +1,75 @@
+"""What stands in the slots of texts where they are shown as examples: on the pages of codes and in the API's document.
+
+`of` is the only way in. A value has the type that the real answer has. What a code's own sentence needs, so that it is
+true of itself, stands in `_OF`.
+"""
+
+import string
+from typing import Any
+
+_RUN = "r-7f3k2m9qwa"
+_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+_USUAL: dict[str, Any] = {
+    "bytes": 4096,
+    "count": 3,
+    "error_id": "3f1c9a2b7d40",
+    "limit": 1000,
+    "most": 1000,
+    "name": "alice",
+    "pool": "local",
+    "project": "vision",
+    "run": _RUN,
+    "holders": _RUN,
+}
+_OF: dict[str, dict[str, Any]] = {
+    "BAD_ARCHIVE": {"reason": "the archive ends too early"},
+    "BEHIND_IN_LINE": {"asked": "4 CPU, 8Gi", "capacity": "8 CPU, 16Gi"},
+    "BODY_TOO_LARGE": {"limit": 1_048_576},
+    "CLUSTER_AWAY": {"cluster": "local", "since": "14:02"},
+    "COMPARE_COUNT": {"given": 0, "fewest": 2, "most": 20},
+    "CPU_BUSY": {"asked": "4", "free": "2", "capacity": "8"},
+    "DEFINITION_ARCHIVED": {"name": "nightly"},
+    "DEFINITION_CHANGED": {"based_on": 3, "newest": 5},
+    "DEFINITION_EXISTS": {"name": "nightly"},
+    "DIGEST_MISMATCH": {
+        "actual": _SHA256,
+        "announced": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    },
+    "EXIT_CODE": {"exit_code": 1},
+    "GPU_BUSY": {"asked": "4", "free": "1", "capacity": "8"},
+    "MALFORMED_JSON": {"line": 1, "column": 2, "reason": "Expecting property name enclosed in double quotes"},
+    "MEMORY_BUSY": {"asked": "8Gi", "free": "4Gi", "capacity": "16Gi"},
+    "METHOD_NOT_ALLOWED": {"method": "PUT", "allow": ["GET", "POST"]},
+    "NEVER_FITS": {"asked": "16 CPU, 8Gi", "capacity": "8 CPU, 16Gi", "nearest": "8 CPU, 8Gi"},
+    "OOM_KILLED": {"memory": "1Gi"},
+    "OUTPUT_REMOVED": {"removed_on": "2026-03-01", "rule": "keep 30 days", "sha256": _SHA256},
+    "OUTPUTS_LOST": {"lost": 2, "all": 12, "names": "model.bin, train.log"},
+    "PROJECT_EXISTS": {"name": "vision"},
+    "RANGE_NOT_SATISFIABLE": {"size": 4096},
+    "REJECTED": {"message": "the image's name is not valid"},
+    "RUNS_NOT_FOUND": {"ids": _RUN},
+    "SECRET_EXISTS": {"name": "HF_TOKEN"},
+    "SERVICE_ACCOUNT_EXISTS": {"name": "nightly"},
+    "START_FAILED": {"message": "there is no program train.py"},
+    "STOPPED": {"by": "alice"},
+    "TIMED_OUT": {"timeout": "8h"},
+    "TOKEN_TOO_NARROW": {"scope": "write"},
+    "TOO_COMPLEX": {"depth": 64, "keys": 20_000, "digits": 400},
+    "TOO_MANY_NOTIFICATIONS": {"limit": 50},
+    "TOO_MANY_SECRETS": {"limit": 500},
+    "TOO_MANY_SERIES": {"new": 12},
+    "TOO_MANY_TESTS": {"limit": 6},
+    "TOO_MANY_TOKENS": {"limit": 200},
+    "TOO_MANY_VIEWS": {"limit": 100},
+    "UNKNOWN_POOL": {"pool": "gpus", "pools": "local"},
+    "UNKNOWN_SECRET": {"name": "HF_TOKEN"},
+    "UNSUPPORTED_MEDIA_TYPE": {"expected": "application/json"},
+    "VIEW_EXISTS": {"name": "failed this week"},
+}
+
+
+def of(code: str, *texts: str) -> dict[str, Any]:
+    """What fills the slots of these texts of a code, with all that its answers have beside them."""
+    named = {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
+    return {name: value for name, value in _USUAL.items() if name in named} | _OF.get(code, {})
