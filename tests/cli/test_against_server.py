@@ -16,7 +16,7 @@ from typing import IO
 
 import psutil
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text as sql
 
 from app import db
 from app.domain.access import Role
@@ -456,7 +456,7 @@ def test_a_second_identity_on_one_server(world: World) -> None:
 def test_the_profiles_language_does_not_mix_in(world: World) -> None:
     run = world.make_run(state="failed", reason_code="EXIT_CODE", reason={"exit_code": 3}, exit_code=3)
     with db.unit_of_work() as session:
-        session.execute(text("update \"user\" set language = 'zh_CN' where name = 'ana'"))
+        session.execute(sql("update \"user\" set language = 'zh_CN' where name = 'ana'"))
     said = world.cli("run", "wait", run.public_id, code=100).stderr
     assert "The program ended with exit code 3." in said
     assert said.isascii()
