@@ -498,6 +498,11 @@ def test_administration(world: World) -> None:
     assert link.startswith(world.web.url)
     assert "(USER_EXISTS)" in world.cli("admin", "user", "invite", "new", code=6, env=admin).stderr
     assert "new" in world.cli("admin", "user", "ls", "--quiet", env=admin).stdout.split()
+    (root,) = (row for row in world.cli.json("admin", "user", "ls", "--json", env=admin) if row["name"] == "root")
+    assert root["last_seen_at"]
+    assert root["sessions"] == 0
+    assert "have ended" in world.cli("admin", "user", "end-sessions", "ana", "-y", env=admin).stderr
+    assert "(NOT_FOUND)" in world.cli("admin", "user", "end-sessions", "noone", "-y", code=5, env=admin).stderr
     world.cli("admin", "user", "disable", "sam", "-y", env=admin)
     world.cli("run", "ls", "-P", "theirs", code=4, env=world.as_("stranger"))
     world.cli("admin", "user", "enable", "sam", env=admin)
