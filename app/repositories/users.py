@@ -21,7 +21,8 @@ _LAST_SEEN = func.greatest(
     .scalar_subquery(),
     # The key first, from an index alone: asked for the row Postgres may read the newest of everybody.
     select(AuditEntry.at)
-    .where(AuditEntry.id == select(func.max(_Key.id)).where(_Key.actor_id == User.id).scalar_subquery())
+    .where(AuditEntry.id == select(func.max(_Key.id)).where(_Key.actor_id == User.id).correlate(User).scalar_subquery())
+    .correlate(User)
     .scalar_subquery(),
 )
 _SESSIONS = (

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text
 
 from app import db
 from app.models import ApiToken, AuditEntry, Membership, Project, Run, User, UserSession
+from app.repositories import users as repository
 from app.services import sessions
 from app.services.identity import token_hash
 from app.services.leases import Term, acquire
@@ -342,6 +343,11 @@ def test_an_admin_ends_all_sessions_of_one(console: Console) -> None:
         sessions.open_session(session, console.seed.ids["alice"], "alice", address="", agent="")
     assert console.post("/admin/users/alice/end-sessions", {}, "alice").status_code == 303
     assert of("alice") == 1, "this browser stays signed in"
+    with db.read_session() as session:
+        seen = {row["name"]: row["last_seen_at"] for row in repository.list_users(session, None, 50)}
+        last = session.scalar(select(func.max(AuditEntry.at)).where(AuditEntry.actor_id == console.seed.ids["alice"]))
+    assert seen["alice"] >= last
+    assert seen["bob"] is None or seen["bob"] < last, "each one's own"
     assert console.post("/admin/users/nobody-at-all/end-sessions", {}, "alice").status_code == 404
 
 
