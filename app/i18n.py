@@ -65,9 +65,9 @@ def catalogue(language: str) -> dict[str, str]:
     return texts
 
 
-def negotiate(accept_language: str | None) -> str:
-    """The best of our languages for an Accept-Language header (RFC 9110, 12.5.4); English for anything else."""
-    best, best_quality = DEFAULT, 0.0
+def negotiate(accept_language: str | None, otherwise: str = DEFAULT) -> str:
+    """The best of our languages for an Accept-Language header (RFC 9110, 12.5.4); `otherwise` for anything else."""
+    best, best_quality = otherwise, 0.0
     for part in (accept_language or "")[:500].split(","):
         tag, _, parameter = part.strip().partition(";")
         language = known(tag)

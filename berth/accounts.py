@@ -188,6 +188,10 @@ class Users(_Noun):
         """`display_name`, `is_admin`, `disabled`; disabling ends every session and token at once."""
         return Record(self._client.call("PATCH", self._client.path("users", name), body=changes).data or {})
 
+    def end_sessions(self, name: str) -> None:
+        """Signs the user out of every browser; tokens go on working."""
+        self._client.call("DELETE", self._client.path("users", name, "sessions"))
+
     def reset_password(self, name: str) -> Record:
         """`url`: a link with which the user chooses a new password, once."""
         return self._post(self._client.path("users", f"{name}:reset-password"))

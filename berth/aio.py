@@ -251,6 +251,7 @@ class AsyncUsers(AsyncNoun):
     get = awaited(accounts.Users.get)
     invite = awaited(accounts.Users.invite)
     update = awaited(accounts.Users.update)
+    end_sessions = awaited(accounts.Users.end_sessions)
     reset_password = awaited(accounts.Users.reset_password)
 
 

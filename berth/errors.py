@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from berth.results import RunData
 
+_FIELDS_SAID = 3
+
 
 class BerthError(Exception):
     """A problem as the server described it (RFC 9457), or one that the client found itself.
@@ -39,7 +41,10 @@ class BerthError(Exception):
         self.fields = fields or {}
 
     def __str__(self) -> str:
-        return f"{self.detail} ({self.code})"
+        said = [f"{one.get('pointer') or '/'} {one.get('message', '')}".rstrip() for one in self.errors[:_FIELDS_SAID]]
+        if len(self.errors) > _FIELDS_SAID:
+            said.append(f"and {len(self.errors) - _FIELDS_SAID} more")
+        return f"{self.detail} ({self.code})" + (f": {'; '.join(said)}" if said else "")
 
 
 class InvalidInput(BerthError):
@@ -73,7 +78,10 @@ class WaitTimeout(BerthError):
 
 
 class RunFailed(BerthError):
-    """The run that was waited for failed. `exit_code` is the program's, None where it left none."""
+    """The run that was waited for failed. `exit_code` is the program's, None where it left none; `rank` the number of
+    the process that left it, None where no process of the last attempt did; `first_error` the log's first line that
+    says what went wrong, None where there is none.
+    """
 
     def __init__(self, run: "RunData") -> None:
         why = run.first_error or (run.reason.text if run.reason else "") or f"exit code {run.exit_code}"
@@ -81,6 +89,7 @@ class RunFailed(BerthError):
             f"{run.id} failed: {why}", code="RUN_FAILED", hint=f"`berth run logs {run.id}` shows its output."
         )
         self.run = run
+        self.rank = _rank_of(run)
         self.exit_code = run.exit_code
         self.first_error = run.first_error
 
@@ -93,3 +102,11 @@ class RunStopped(BerthError):
             f"{run.id} was stopped", code="RUN_STOPPED", hint=f"`berth run rerun {run.id}` starts it again."
         )
         self.run = run
+
+
+def _rank_of(run: "RunData") -> int | None:
+    """The process whose exit code became the run's, else the first one that failed."""
+    last = max(run.attempts, key=lambda attempt: attempt.number, default=None)
+    failed = [replica for replica in last.replicas if replica.exit_code] if last else []
+    failed.sort(key=lambda replica: (replica.exit_code != run.exit_code, replica.index))
+    return failed[0].index if failed else None

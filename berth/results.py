@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from berth.runs import Runs
 
 SUCCEEDED, FAILED, STOPPED = "succeeded", "failed", "stopped"
+_NOT_LOOKED_AT = "JUST_SUBMITTED"
 TERMINAL = frozenset({SUCCEEDED, FAILED, STOPPED})
 
 
@@ -72,6 +73,19 @@ class Replica:
     state: str = ""
     exit_code: int | None = None
     usage: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run's start stands, in the words of `Runs.plan`: `start` is "now" once it has its room, "later" while
+    `reason` says why not, with its `place` in line where that is known, and "unknown" until it was looked at."""
+
+    start: str = "unknown"
+    place: int | None = None
+    reason: Reason | None = None
+
+    def __str__(self) -> str:
+        return self.start
 
 
 @dataclass(frozen=True)
@@ -169,6 +183,15 @@ class RunData:
     def why(self) -> str:
         """Why it waits or ended, in a sentence; empty where there is nothing to say."""
         return self.reason.text if self.reason else ""
+
+    @property
+    def plan(self) -> Plan:
+        """When it starts, as known when it was read; nothing is asked of the server."""
+        if self.state != "queued":
+            return Plan("now")
+        if self.reason is None or self.reason.code == _NOT_LOOKED_AT:
+            return Plan("unknown", self.place, self.reason)
+        return Plan("later", self.place, self.reason)
 
 
 @dataclass(frozen=True)

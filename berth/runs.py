@@ -66,9 +66,13 @@ class Runs:
         `command` is a list of arguments, or the name of a Python file. `folder` goes up as the snapshot that
         the job starts in; None sends none. `fields` are those of the spec: `cpu="2"`, `memory="4Gi"`,
         `gpus=1`, `parameters={…}`, `env={…}`, `retry={"oom_killed": 1}`, `timeout="8h"`, `tags=[…]`,
-        `python="/abs/path"` or `requirements="requirements.txt"`. Raises BerthError; the same
-        `idempotency_key` never submits twice.
+        `python="/abs/path"` or `requirements="requirements.txt"`; `params` is short for `parameters`. Raises
+        BerthError; the same `idempotency_key` never submits twice.
         """
+        if "params" in fields:
+            if fields.get("parameters") is not None:
+                raise InvalidInput("`params` and `parameters` are the same: give one of them")
+            fields["parameters"] = fields.pop("params")
         complete = {**(spec or {}), **{key: value for key, value in fields.items() if value is not None}}
         if isinstance(command, str):
             command = ["python", command]
@@ -229,13 +233,15 @@ class Runs:
         after: int | str | None = None,
         tail: int | None = None,
         q: str | None = None,
+        rank: int | None = None,
     ) -> Iterator[LogLine]:
         """The lines, in order and each once; with `follow` until the run has ended, through broken connections.
 
         `attempt` is one attempt, by default all, one after the other; `after` a line number of it (of the newest
         by default) or "<attempt>.<line>"; `tail` the last so many lines of one attempt; `q` a text that lines of
-        one attempt must contain, when not following.
+        one attempt must contain, when not following. `rank` is another word for `replica`.
         """
+        replica = rank if replica is None else replica
         return read_logs(
             self._client, run_id, follow=follow, attempt=attempt, replica=replica, after=after, tail=tail, q=q
         )

@@ -191,9 +191,12 @@ def _routes(found: Iterable[BaseRoute]) -> Iterator[Route]:
 
 
 def language_of(request: Request) -> str:
-    """The user's own language where one is known, else what the browser asks for."""
-    chosen = request.scope.get("berth.language")
-    return chosen or i18n.negotiate(request.headers.get("accept-language"))
+    """The user's own language where one is known, else what the request asks for. With a token it is the other way
+    round: a browser always names a language, a program only where it means it."""
+    chosen, asked = request.scope.get("berth.language"), request.headers.get("accept-language")
+    if chosen and not (asked and "authorization" in request.headers):
+        return str(chosen)
+    return i18n.negotiate(asked, chosen or i18n.DEFAULT)
 
 
 def describe(error: AppError, language: str, trace_id: str | None = None) -> dict[str, Any]:

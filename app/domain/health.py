@@ -154,3 +154,10 @@ def judge_cluster(name: str, age: float | None) -> Check:
     if age > CLUSTER_LATE:
         return Check(f"cluster:{name}", Health.WARN, N_("It was not heard for a while."), fix, slots, age)
     return Check(f"cluster:{name}", Health.OK, N_("It answers."), "", slots, age)
+
+
+def judge_no_cluster() -> Check:
+    """Nothing that runs could run on was ever heard of."""
+    says = N_("None was found yet.")
+    fix = N_("The controller finds that of this machine within seconds of its start: load the page again.")
+    return Check("cluster:", Health.WARN, says, fix, age_seconds=None)

@@ -5,13 +5,42 @@ import uuid
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.domain.access import Actor
 from app.errors import NotFound
-from app.models import Membership, Project, User, UserSession
+from app.models import ApiToken, AuditEntry, Membership, Project, User, UserSession
 
-_COLUMNS = (User.id, User.name, User.display_name, User.is_admin, User.disabled_at, User.created_at)
+_Key = aliased(AuditEntry)
+# Looked up by index for each row of a page, within its one statement. A session that has ended leaves its
+# sign-in and what was done in the audit log.
+_LAST_SEEN = func.greatest(
+    select(func.max(UserSession.seen_at)).where(UserSession.user_id == User.id).scalar_subquery(),
+    select(func.max(ApiToken.used_at))
+    .where(ApiToken.user_id == User.id, ApiToken.revoked_at.is_(None))
+    .scalar_subquery(),
+    # The key first, from an index alone: asked for the row Postgres may read the newest of everybody.
+    select(AuditEntry.at)
+    .where(AuditEntry.id == select(func.max(_Key.id)).where(_Key.actor_id == User.id).correlate(User).scalar_subquery())
+    .correlate(User)
+    .scalar_subquery(),
+)
+_SESSIONS = (
+    select(func.count())
+    .select_from(UserSession)
+    .where(UserSession.user_id == User.id, UserSession.expires_at > func.now())
+    .scalar_subquery()
+)
+_COLUMNS = (
+    User.id,
+    User.name,
+    User.display_name,
+    User.is_admin,
+    User.disabled_at,
+    User.created_at,
+    _LAST_SEEN.label("last_seen_at"),
+    _SESSIONS.label("sessions"),
+)
 
 
 def list_users(session: Session, after: str | None, limit: int, q: str = "") -> list[dict[str, Any]]:
@@ -93,6 +122,8 @@ def _user(row: Any) -> dict[str, Any]:
         "disabled": row.disabled_at is not None,
         "disabled_at": row.disabled_at,
         "created_at": row.created_at,
+        "last_seen_at": row.last_seen_at,
+        "sessions": row.sessions,
     }
 
 

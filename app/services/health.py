@@ -10,8 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.orm import Session
 
 from app import schema
@@ -57,6 +58,32 @@ def list_checks() -> list[Check]:
         _judge_disk(),
         *(health.judge_cluster(name, age) for name, age in known.clusters),
     ]
+
+
+class Backend(NamedTuple):
+    """Something that Berth stands on: its check, and where it is, without name and password."""
+
+    check: Check
+    place: str
+
+
+def list_backends() -> list[Backend]:
+    """The database, the queue and the clusters that were found, each with its check."""
+    checks = [check for check in list_checks() if check.part.partition(":")[0] in ("postgres", "redis", "cluster")]
+    if not any(check.part.startswith("cluster") for check in checks):
+        checks.append(health.judge_no_cluster())
+    return [Backend(check, _place(check.part)) for check in checks]
+
+
+def _place(part: str) -> str:
+    if part == "postgres":
+        url = make_url(get_settings().database_url)
+        host = url.host or str(url.query.get("host") or "localhost")
+        return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+    if part == "redis" and get_settings().redis.url is not None:
+        found = urlsplit(get_settings().redis_url)
+        return found.netloc.rpartition("@")[2] or found.path
+    return ""
 
 
 def record_worker(client: Any, name: str) -> None:

@@ -165,6 +165,15 @@ def reset_password(session: Session, name: str) -> str:
     return links.url_of(links.INVITATION, create_reset_link(session, None, name))
 
 
+def end_sessions(session: Session, actor: Actor, name: str) -> None:
+    """Signs a person out of every browser, but for the one that the actor comes with. Raises NotFound."""
+    user_id = session.scalar(select(User.id).where(User.name == name, User.kind == "person").with_for_update())
+    if user_id is None:
+        raise NotFound
+    sessions.end_all(session, user_id, keep=actor.session_hash)
+    audit.record(session, actor, "session.delete_all", "user", name)
+
+
 def update_user(session: Session, actor: Actor, name: str, changes: dict[str, Any]) -> None:
     """Changes display_name, is_admin or disabled. Disabling ends sessions, tokens and links at once.
 

@@ -1,5 +1,6 @@
 """What the page of one run shows, made from the repositories' rows. No I/O: time, zone and rows are arguments."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from app.domain.names import RUN_ID
 from app.domain.states import TERMINAL, RunState
 from app.errors import N_
 from app.web import formats, reasons, statuses
@@ -17,6 +19,7 @@ from app.web.start_view import Step
 from app.web.templating import with_markup
 
 _COMMAND = 240
+_RUN_IDS = re.compile(f"({RUN_ID.pattern})")
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,17 @@ class RunPage:
     next_steps: list[Step] = field(default_factory=list)
 
 
-def build(view: View, row: Any, *, may_write: bool, facts: Mapping[str, Any], error_line: int | None) -> RunPage:
-    """The parts of the page that the run's own row decides. `facts` are the cluster's."""
+def build(
+    view: View,
+    row: Any,
+    *,
+    may_write: bool,
+    facts: Mapping[str, Any],
+    error_line: int | None,
+    holders: Mapping[str, str],
+) -> RunPage:
+    """The parts of the page that the run's own row decides. `facts` are the cluster's; `holders` addresses of runs,
+    by their ids, that a waiting reason may name."""
     phases = build_phases(view, row)
     url = f"/projects/{quote(row.project)}/runs/{row.public_id}"
     return RunPage(
@@ -155,7 +167,7 @@ def build(view: View, row: Any, *, may_write: bool, facts: Mapping[str, Any], er
         phases=phases,
         phases_sentence=", ".join(f"{phase.text} {phase.span}" for phase in phases),
         facts=_facts(view, row),
-        waiting=_waiting(view, row),
+        waiting=_waiting(view, row, holders),
         ended=_ended(view, row, url, error_line),
         banner=_banner(view, row, facts),
         details=_details(view, row),
@@ -245,7 +257,7 @@ def _usage(row: Any) -> Mapping[str, float]:
     return {}
 
 
-def _waiting(view: View, row: Any) -> Waiting | None:
+def _waiting(view: View, row: Any, holders: Mapping[str, str]) -> Waiting | None:
     if row.state != RunState.QUEUED:
         return None
     code = row.reason_code or "JUST_SUBMITTED"
@@ -262,13 +274,20 @@ def _waiting(view: View, row: Any) -> Waiting | None:
     if is_stopping(row):
         checks.append(Check("warn", "stopped", view.say("A stop was requested, so it will not start.")))
     return Waiting(
-        reasons.sentence(view.language, code, row.reason)
+        _linked(reasons.sentence(view.language, code, row.reason), holders)
         or view.say("Submitted; the next round of admission looks at it."),
         checks,
         reasons.fix(view.language, code),
         reasons.title(view.language, code),
         f"/problems/{quote(code)}",
     )
+
+
+def _linked(text: str, urls: Mapping[str, str]) -> Markup:
+    """A text in which those ids of runs are links that have an address."""
+    link = Markup('<a class="link mono" href="{}">{}</a>')
+    words = _RUN_IDS.split(text)
+    return Markup("").join(link.format(urls[word], word) if word in urls else escape(word) for word in words)
 
 
 def _ended(view: View, row: Any, url: str, error_line: int | None) -> Ended | None:

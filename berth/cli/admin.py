@@ -8,7 +8,7 @@ from berth.cli.local import call_local
 from berth.cli.output import Column
 from berth.cli.shell import Shell
 
-_USER_FIELDS = ("name", "display_name", "is_admin", "disabled", "created_at")
+_USER_FIELDS = ("name", "display_name", "is_admin", "disabled", "created_at", "last_seen_at", "sessions")
 _AUDIT_FIELDS = (
     "id",
     "at",
@@ -30,6 +30,8 @@ def _user_ls(shell: Shell) -> int:
         Column("DISPLAY NAME", lambda user: user.get("display_name"), is_flexible=True),
         Column("ADMIN", lambda user: "yes" if user.get("is_admin") else "-", lambda user: user.get("is_admin")),
         Column("STATE", lambda user: "disabled" if user.get("disabled") else "active"),
+        Column("LAST SEEN", lambda user: user.get("last_seen_at")),
+        Column("SESSIONS", lambda user: user.get("sessions"), is_number=True),
     ]
     shell.out.table((user.raw for user in shell.client.users.list()), columns, key="name")
     return Exit.OK
@@ -72,6 +74,14 @@ def _disable(shell: Shell) -> int:
 def _enable(shell: Shell) -> int:
     shell.client.users.update(shell.options.name, disabled=False)
     shell.out.say(f"{shell.options.name} is enabled")
+    return Exit.OK
+
+
+def _end_sessions(shell: Shell) -> int:
+    name = shell.options.name
+    if shell.out.confirm(f"{name} is signed out of every browser. Go on?", shell.options.yes):
+        shell.client.users.end_sessions(name)
+        shell.out.say(f"all sessions of {name} have ended; tokens go on working")
     return Exit.OK
 
 
@@ -161,6 +171,13 @@ COMMANDS = (
         _name_and_yes,
     ),
     Command("admin user enable", _enable, "let somebody in again", "berth admin user enable ana", _name),
+    Command(
+        "admin user end-sessions",
+        _end_sessions,
+        "sign somebody out of every browser",
+        "berth admin user end-sessions ana",
+        _name_and_yes,
+    ),
     Command(
         "admin user reset", _reset, "a link to choose a new password", "berth admin user reset ana", _name, ("url",)
     ),

@@ -102,7 +102,8 @@ def _run(arguments: list[str]) -> int:
     if command is None:
         return _group_help(own, commands)
     parser = build_parser(command)
-    options, extra = parser.parse_known_args(command.prepare(own[words:]) if command.prepare else own[words:])
+    given = command.prepare(own[words:]) if command.prepare else own[words:]
+    options, extra = parser.parse_known_args(_with_values(parser, given))
     if extra:
         hint = " What belongs to the job comes after --." if command.takes_rest else ""
         raise InvalidInput(
@@ -147,6 +148,19 @@ def build_parser(command: Command) -> argparse.ArgumentParser:
         if command.is_remote:
             parser.add_argument("--jq", metavar="PATH", help="of that JSON only this: .id, .[].name, .[0].tags[]")
     return parser
+
+
+def _with_values(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
+    """Each option joined to a value that begins with "-", such as `-q -name:train`: argparse would take it for an
+    option. A word that is an option here stays one."""
+    known, joined, place = parser._option_string_actions, [], 0
+    while place < len(words):
+        word, value = words[place], words[place + 1] if place + 1 < len(words) else ""
+        takes_one = word in known and known[word].nargs is None
+        is_joined = takes_one and value.startswith("-") and value != "-" and value.split("=", 1)[0] not in known
+        joined.append(f"{word}={value}" if is_joined else word)
+        place += 2 if is_joined else 1
+    return joined
 
 
 class _Parser(argparse.ArgumentParser):

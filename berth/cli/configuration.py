@@ -64,7 +64,7 @@ COMMANDS = (
     Command(
         "config ls",
         _ls,
-        "list the contexts, one per server",
+        "list the contexts: servers, and who you are there",
         "berth config ls",
         fields=("name", "server", "project", "current"),
         is_remote=False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from berth import config
 from berth.cli.command import Command
 from berth.cli.exits import Exit
-from berth.cli.shell import Shell
+from berth.cli.shell import Shell, language
 from berth.cli.text import plain
 from berth.errors import BerthError, InvalidInput
 
@@ -28,19 +28,22 @@ def _login(shell: Shell) -> int:
     from berth.client import Client
 
     options = shell.options
-    settings = config.resolve(options.url or options.server, None, None, options.context)
+    known = config.contexts()[0]
+    # A context that is not there yet is made, for a second identity on one server.
+    settings = config.resolve(
+        options.url or options.server, None, None, options.context if options.context in known else None
+    )
     server = settings.server.value
     token = _piped(wait=options.with_token)
     if options.with_token:
         if not token:
             raise InvalidInput("stdin has no token", hint="`berth login --with-token < token.txt`")
     elif not token:
-        token = _through_browser(shell, Client(server))
-    with Client(server, token) as client:
+        token = _through_browser(shell, Client(server, language=language()))
+    with Client(server, token, language=language()) as client:
         session = client.session.get().raw
     projects = [project["name"] for project in session.get("projects") or []]
-    known = config.contexts()[0]
-    name = settings.context.value if settings.context else config.context_name(server)
+    name = options.context or (settings.context.value if settings.context else config.context_name(server))
     project = known.get(name, {}).get("project") or options.project
     if project not in projects:
         project = projects[0] if len(projects) == 1 else None
@@ -116,7 +119,7 @@ def _logout(shell: Shell) -> int:
         shell.out.say(f"no token is kept for {settings.server.value}")
         return Exit.OK
     try:
-        with Client(settings.server.value, token) as client:
+        with Client(settings.server.value, token, language=language()) as client:
             own = [row.id for row in client.tokens.list() if row.raw.get("hint") and token.startswith(row.raw["hint"])]
             if len(own) == 1:
                 client.tokens.revoke(own[0])
@@ -136,7 +139,8 @@ COMMANDS = (
         "berth login http://localhost:8800",
         _login_arguments,
         description="Prints an address and a code to approve in a browser, and keeps the token in the config file,\n"
-        "readable by you only. --with-token reads a token from stdin, for machines without a person.",
+        "readable by you only. --with-token reads a token from stdin, for machines without a person.\n"
+        "--context NAME keeps it under that name, which may be new: a second identity on the same server.",
     ),
     Command(
         "logout",

@@ -122,6 +122,49 @@ def _channel(target: str) -> str:
     return "webhook" if scheme.lower() in ("http", "https") else "chat"
 
 
+def _change_arguments(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("--name", help="to tell it from others")
+    parser.add_argument("--target", metavar="TARGET", help="where it is sent from now on; - reads it from stdin")
+    parser.add_argument(
+        "--on", metavar="EVENT", choices=tuple(_EVENTS), action="append", help="ended, failed or waiting: these only"
+    )
+    parser.add_argument("--wait", metavar="TIME", help="how long is too long for waiting, such as 30m")
+    tags = parser.add_mutually_exclusive_group()
+    tags.add_argument("--tag", metavar="TAG", action="append", help="only runs with these tags")
+    tags.add_argument("--any-tag", action="store_true", help="runs with any tags, or none")
+    parser.add_argument("--language", choices=("en", "zh_CN"), help="of mails")
+    parser.add_argument("--whose", choices=("mine", "all"), help="with --me: of your runs, or of everybody's")
+
+
+def _change(shell: Shell) -> int:
+    options = shell.options
+    given = {name: getattr(options, name) for name in ("name", "target", "wait", "tag", "language", "whose")}
+    changes = {"tags" if name == "tag" else name: value for name, value in given.items() if value is not None}
+    if options.target == "-":
+        changes["target"] = sys.stdin.readline().strip()
+    if options.on:
+        changes["events"] = [_EVENTS[event] for event in options.on]
+    if options.any_tag:
+        changes["tags"] = []
+    if not changes:
+        raise InvalidInput("nothing to change", hint="`berth notification change --help` lists what can be.")
+    if options.whose and not options.me:
+        raise InvalidInput("--whose is for your own", hint="Add --me.")
+    made = shell.client.notifications.update(_id(shell), own=options.me, **changes).raw
+    shell.result(made, "id", f"{made['name']} is changed")
+    return Exit.OK
+
+
+def _rotate(shell: Shell) -> int:
+    options = shell.options
+    if not shell.out.confirm("The old secret signs for one day more. Go on?", options.yes):
+        return Exit.OK
+    made = shell.client.notifications.rotate_secret(_id(shell), own=options.me).raw
+    shell.result(made, "secret", "not shown again; for a day messages are signed with the old one, too")
+    return Exit.OK
+
+
 def _rm_arguments(parser: argparse.ArgumentParser) -> None:
     _one(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
@@ -165,9 +208,8 @@ def _deliveries_arguments(parser: argparse.ArgumentParser) -> None:
 def _deliveries(shell: Shell) -> int:
     options = shell.options
     if options.resend:
-        shell.client.notifications.resend(_id(shell), options.resend, own=options.me)
-        shell.out.say(f"{options.resend} is sent again")
-        return Exit.OK
+        options.delivery = options.resend
+        return _resend(shell)
     columns = [
         Column("ID", lambda row: row.get("id")),
         Column("WHAT", lambda row: row.get("type")),
@@ -179,6 +221,18 @@ def _deliveries(shell: Shell) -> int:
     ]
     found = shell.client.notifications.deliveries(_id(shell), own=options.me, limit=options.limit)
     shell.out.table((row.raw for row in found), columns, "nothing was sent yet")
+    return Exit.OK
+
+
+def _resend_arguments(parser: argparse.ArgumentParser) -> None:
+    _one(parser)
+    parser.add_argument("delivery", metavar="DELIVERY", help="as `berth notification deliveries` shows it")
+
+
+def _resend(shell: Shell) -> int:
+    options = shell.options
+    shell.client.notifications.resend(_id(shell), options.delivery, own=options.me)
+    shell.out.say(f"{options.delivery} is sent again")
     return Exit.OK
 
 
@@ -205,6 +259,22 @@ COMMANDS = (
         "notification mute", _mute, "keep one that sends nothing", "berth notification mute 0192f3ac", _one, _FIELDS
     ),
     Command("notification unmute", _unmute, "let it send again", "berth notification unmute 0192f3ac", _one, _FIELDS),
+    Command(
+        "notification change",
+        _change,
+        "change what is sent, and where; what is not named stays",
+        "berth notification change 0192f3ac --on ended --wait 2h",
+        _change_arguments,
+        _FIELDS,
+    ),
+    Command(
+        "notification rotate-secret",
+        _rotate,
+        "sign a webhook's messages with a new secret; it is shown once",
+        "berth notification rotate-secret 0192f3ac",
+        _rm_arguments,
+        ("secret",),
+    ),
     Command("notification rm", _rm, "remove one", "berth notification rm 0192f3ac", _rm_arguments),
     Command(
         "notification test", _test, "send a test message", "berth notification test 0192f3ac", _one, fields=("id",)
@@ -216,5 +286,12 @@ COMMANDS = (
         "berth notification deliveries 0192f3ac --me",
         _deliveries_arguments,
         _DELIVERY_FIELDS,
+    ),
+    Command(
+        "notification resend",
+        _resend,
+        "send a message once more",
+        "berth notification resend 0192f3ac 0192f4b1-7a00-7000-8000-000000000001",
+        _resend_arguments,
     ),
 )

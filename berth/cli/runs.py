@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _ONE_FIELDS = (*RUN_FIELDS, "spec", "source", "place", "metrics", "attempts")
 _WHY_FIELDS = ("id", "state", "code", "text", "args", "place")
 _LAST_LINES = 10
+_IN_WORDS = {"queued": "waits", "succeeded": "succeeded", "failed": "failed", "stopped": "was stopped"}
 
 
 def _id(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def _ids(parser: argparse.ArgumentParser) -> None:
 
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-q", "--query", metavar="FILTER", help="such as 'status:running,queued owner:me created:<7d tag:x'"
+        "-q", "--query", metavar="FILTER", help="such as 'status:running,queued owner:me created:<7d -tag:x'"
     )
     parser.add_argument("--view", metavar="NAME", help="a saved view of the page; -q narrows it, --sort orders anew")
     parser.add_argument("--sort", metavar="FIELD", help="such as -created (newest first, the default) or created")
@@ -262,7 +263,7 @@ def _why(shell: Shell) -> int:
         return Exit.OK
     from berth.cli.text import plain
 
-    shell.out.line(plain(run.why or f"{run.id} is {run.state}."))
+    shell.out.line(plain(run.why or f"{run.id} {_IN_WORDS.get(run.state, f'is {run.state}')}."))
     if run.first_error:
         shell.out.line(plain(run.first_error))
     if run.place:

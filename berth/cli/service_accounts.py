@@ -48,6 +48,12 @@ def _disable_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
+def _enable(shell: Shell) -> int:
+    shell.client.service_accounts.update(shell.options.account, disabled=False)
+    shell.out.say(f"{shell.options.account} is enabled; tokens that have ended stay so")
+    return Exit.OK
+
+
 def _disable(shell: Shell) -> int:
     options = shell.options
     question = f"Everything that uses {options.account} stops working. Go on?"
@@ -86,6 +92,7 @@ COMMANDS = (
         "berth service-account disable nightly -P vision",
         _disable_arguments,
     ),
+    Command("service-account enable", _enable, "let it act again", "berth service-account enable nightly", _name),
     Command(
         "service-account token",
         _token,

@@ -17,6 +17,14 @@ _ID_LENGTH = len("r-") + 10
 _RECENT = 1000
 
 
+def language() -> str:
+    """What the server is asked to speak: BERTH_LANG, else LC_ALL, else English as the command line itself, so that
+    a profile's language does not mix with it."""
+    chosen = os.environ.get("BERTH_LANG") or os.environ.get("LC_ALL") or ""
+    tag = chosen.partition(".")[0].partition("@")[0].replace("_", "-")
+    return "en" if tag in ("", "C", "POSIX") else tag
+
+
 class Shell:
     """One call of the command line. `rest` is what follows "--", None where there is none."""
 
@@ -34,7 +42,7 @@ class Shell:
             None,
             getattr(self.options, "project", None),
             context=getattr(self.options, "context", None),
-            language=os.environ.get("BERTH_LANG"),
+            language=language(),
         )
 
     def run_id(self, text: str) -> str:

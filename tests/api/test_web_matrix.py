@@ -126,6 +126,7 @@ TABLE: dict[str, str] = {
     "POST /admin/users": "                                         303/401 303/401 404 404 404 404 404 200",
     "GET /admin/users/{user}": "                                   303/401 303/401 404 404 404 404 404 200",
     "POST /admin/users/{user}": "                                  303/401 303/401 404 404 404 404 404 303",
+    "POST /admin/users/{user}/end-sessions": "                     303/401 303/401 404 404 404 404 404 303",
     "POST /admin/users/{user}/reset": "                            303/401 303/401 404 404 404 404 404 200",
     "GET /admin/projects": "                                       303/401 303/401 404 404 404 404 404 200",
     "POST /admin/projects": "                                      303/401 303/401 404 404 404 404 404 303",

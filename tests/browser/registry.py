@@ -345,6 +345,7 @@ NO_PAGES = {
     "POST /me/sessions/end-others": "form of the sessions",
     "POST /admin/users": "form of the page",
     "POST /admin/users/{user}": "form of the page",
+    "POST /admin/users/{user}/end-sessions": "form of the user's page",
     "POST /admin/users/{user}/reset": "form of the user's page",
     "POST /admin/projects": "form of the page",
     "POST /projects/{project}/jobs/new": "form of the page",

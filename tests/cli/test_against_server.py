@@ -16,6 +16,7 @@ from typing import IO
 
 import psutil
 import pytest
+from sqlalchemy import text as sql
 
 from app import db
 from app.domain.access import Role
@@ -434,6 +435,34 @@ def test_login_with_a_token_from_stdin(world: World) -> None:
     assert "as vera" in piped.stderr
 
 
+def test_a_second_identity_on_one_server(world: World) -> None:
+    environment = {"BERTH_TOKEN": "", "BERTH_SERVER": "", "BERTH_PROJECT": ""}
+    own, other = (world.tokens[who] + "\n" for who in ("owner", "viewer"))
+    world.cli("login", world.web.url, stdin=own, env=environment)
+    done = world.cli("login", "--context", "second", world.web.url, stdin=other, env=environment)
+    assert "as vera" in done.stderr
+    rows = world.cli.json("config", "ls", "--json=name,server,current", env=environment)
+    first = world.web.url.removeprefix("http://")
+    assert rows == [
+        {"name": first, "server": world.web.url, "current": False},
+        {"name": "second", "server": world.web.url, "current": True},
+    ]
+    # The first one is still itself, and neither signs the other one out.
+    world.cli("logout", "--context", "second", env=environment)
+    assert world.cli("run", "ls", "--context", first, env=environment).returncode == 0
+    world.cli("run", "ls", "--context", "second", "-P", "vision", code=4, env=environment)
+
+
+def test_the_profiles_language_does_not_mix_in(world: World) -> None:
+    run = world.make_run(state="failed", reason_code="EXIT_CODE", reason={"exit_code": 3}, exit_code=3)
+    with db.unit_of_work() as session:
+        session.execute(sql("update \"user\" set language = 'zh_CN' where name = 'ana'"))
+    said = world.cli("run", "wait", run.public_id, code=100).stderr
+    assert "The program ended with exit code 3." in said
+    assert said.isascii()
+    assert "程序" in world.cli("run", "wait", run.public_id, code=100, env={"BERTH_LANG": "zh"}).stderr
+
+
 def test_projects_members_tokens_and_accounts(world: World) -> None:
     admin = world.as_("admin")
     assert world.cli("project", "create", "speech", "--title", "Speech", env=admin).stdout == "speech\n"
@@ -459,6 +488,8 @@ def test_projects_members_tokens_and_accounts(world: World) -> None:
     assert world.cli("service-account", "ls").stdout == "nightly\teditor\tactive\n"
     world.cli("service-account", "disable", "nightly", "-y")
     world.cli("run", "ls", code=4, env={"BERTH_TOKEN": robot})
+    assert "is enabled" in world.cli("service-account", "enable", "nightly").stderr
+    assert world.cli("service-account", "ls").stdout == "nightly\teditor\tactive\n"
 
 
 def test_administration(world: World) -> None:
@@ -467,6 +498,11 @@ def test_administration(world: World) -> None:
     assert link.startswith(world.web.url)
     assert "(USER_EXISTS)" in world.cli("admin", "user", "invite", "new", code=6, env=admin).stderr
     assert "new" in world.cli("admin", "user", "ls", "--quiet", env=admin).stdout.split()
+    (root,) = (row for row in world.cli.json("admin", "user", "ls", "--json", env=admin) if row["name"] == "root")
+    assert root["last_seen_at"]
+    assert root["sessions"] == 0
+    assert "have ended" in world.cli("admin", "user", "end-sessions", "ana", "-y", env=admin).stderr
+    assert "(NOT_FOUND)" in world.cli("admin", "user", "end-sessions", "noone", "-y", code=5, env=admin).stderr
     world.cli("admin", "user", "disable", "sam", "-y", env=admin)
     world.cli("run", "ls", "-P", "theirs", code=4, env=world.as_("stranger"))
     world.cli("admin", "user", "enable", "sam", env=admin)

@@ -50,5 +50,20 @@ def test_one_is_named_by_part_of_its_id_and_muted(world: World) -> None:
     states = [line.split("\t")[-1] for line in world.cli("notification", "ls", "--me").stdout.splitlines()]
     assert states == ["muted", "on"]
     assert "sends again" in world.cli("notification", "unmute", ids[0], "--me").stderr
+    changed = world.cli.json(
+        "notification", "change", ids[1], "--me", "--on", "ended", "--name", "x", "--json=name,events"
+    )
+    assert changed == {"name": "x", "events": ["run.ended"]}
+    assert "nothing to change" in world.cli("notification", "change", ids[1], "--me", code=2).stderr
     assert "(AMBIGUOUS_ID)" in world.cli("notification", "test", ids[0][:3], "--me", code=2).stderr
     assert "(NOT_FOUND)" in world.cli("notification", "test", "zzz", "--me", code=5).stderr
+
+
+def test_a_new_secret_and_a_message_that_is_on_its_way(world: World) -> None:
+    made = world.cli.json("notification", "add", "https://example.org/hook", "--me", "--json=id,secret")
+    secret = world.cli("notification", "rotate-secret", made["id"], "--me", "-y").stdout.strip()
+    assert secret.startswith("whsec_")
+    assert secret != made["secret"]
+    sent = world.cli("notification", "test", made["id"], "--me").stdout.strip()
+    assert "(DELIVERY_PENDING)" in world.cli("notification", "resend", made["id"], sent, "--me", code=6).stderr
+    assert "(NOT_FOUND)" in world.cli("notification", "resend", made["id"], made["id"], "--me", code=5).stderr

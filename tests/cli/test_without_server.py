@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from berth import __version__
-from berth.cli.app import GROUPS, _split, build_parser, commands_of
+from berth.cli.app import GROUPS, _split, _with_values, build_parser, commands_of
 from berth.cli.command import Command
 from berth.cli.exits import MEANINGS, Exit, exit_of
+from berth.cli.shell import language
 from berth.errors import BerthError
 from tests.cli.conftest import ROOT, Cli
 
@@ -81,6 +82,41 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(cli: Cli, words: list[str]
     assert done.stdout == ""
     assert said.lower() in done.stderr.lower()
     assert re.match(r"error: .*\([A-Z_]+\)\n", done.stderr, re.S)
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["-q", "-name:train"], ("-name:train", None, 50)),
+        (["--sort", "-created", "--query", "-tag:x"], ("-tag:x", "-created", 50)),
+        (["-q", "a", "-n", "3"], ("a", None, 3)),
+    ],
+)
+def test_a_value_may_begin_with_a_dash(words: list[str], asked: tuple[object, ...]) -> None:
+    parser = build_parser(next(one for one in commands_of("run") if one.name == "run ls"))
+    found = parser.parse_args(_with_values(parser, words))
+    assert (found.query, found.sort, found.limit) == asked
+
+
+def test_an_option_is_not_taken_for_a_value(cli: Cli) -> None:
+    assert "-q" in cli("run", "ls", "-q", "--json", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "tag"),
+    [
+        ({}, "en"),
+        ({"LC_ALL": "C.UTF-8"}, "en"),
+        ({"LC_ALL": "zh_CN.UTF-8"}, "zh-CN"),
+        ({"LC_ALL": "zh_CN.UTF-8", "BERTH_LANG": "en"}, "en"),
+    ],
+)
+def test_the_language_asked_for(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], tag: str) -> None:
+    for name in ("BERTH_LANG", "LC_ALL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language() == tag
 
 
 def test_a_group_alone_lists_its_commands(cli: Cli) -> None:

@@ -371,8 +371,9 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (home.find_newest, "of a member", lambda s, w: home.find_newest(s, w.actor), 20),
     (home.has_runs, "of a member", lambda s, w: home.has_runs(s, w.actor), 20),
     (home.list_waiting, "of a member", lambda s, w: home.list_waiting(s, w.actor, _LONG_AGO, PAGE), PAGE),
-    (users.list_users, "first", lambda s, w: users.list_users(s, None, PAGE), PAGE),
-    (users.list_users, "later", lambda s, w: users.list_users(s, "somebody-5", PAGE), PAGE),
+    # Of each shown also the tokens, of which one has few.
+    (users.list_users, "first", lambda s, w: users.list_users(s, None, PAGE), 5 * PAGE),
+    (users.list_users, "later", lambda s, w: users.list_users(s, "somebody-5", PAGE), 5 * PAGE),
     (projects.list_projects, "of an admin", lambda s, w: projects.list_projects(s, ALL, "project-05", PAGE), PAGE),
     (projects.list_projects, "of a member", lambda s, w: projects.list_projects(s, w.actor, None, PAGE), PAGE),
     (members.list_members, "first", lambda s, w: members.list_members(s, w.project, None, PAGE), PAGE),

@@ -5,11 +5,12 @@ import re
 import uuid
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 
 from app import db
 from app.models import AuditEntry, Run, User, UserSession
 from app.services import sessions
+from app.settings import get_settings
 from tests.browser.seed import NASTY, PASSWORD
 from tests.web.conftest import Console
 
@@ -121,6 +122,13 @@ def test_the_first_admin(console: Console) -> None:
     assert console.get(f"/?k={key}").headers["location"] == f"/setup?k={key}"
     page = console.get(f"/setup?k={key}")
     assert 'name="password"' in page.text
+    database = f"/{make_url(get_settings().database_url).database}</code>"
+    assert database in page.text
+    bad = {"name": "Root!", "password": "short", "project": "team"}
+    assert database in console.post("/setup", {"k": key} | bad).text
+    stranger = console.post("/setup", {"k": "not-the-key"} | bad)
+    assert "Postgres" not in stranger.text
+    assert database not in stranger.text
     answer = console.post("/setup", {"k": key, "name": "Root!", "password": "short", "project": "team"})
     assert answer.status_code == 422
     assert "must start with a letter" in answer.text

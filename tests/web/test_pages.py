@@ -12,9 +12,10 @@ from app import db
 from app.domain.reasons import REASONS
 from app.errors import PROBLEMS, FieldError
 from app.i18n import negotiate, translate
-from app.models import Run
+from app.models import Project, Run, User
 from app.web import assets
 from app.web.errors import render_error
+from tests import factories
 from tests.browser.seed import NASTY, add_run, finish
 from tests.web.conftest import Console
 
@@ -269,3 +270,16 @@ def test_no_page_repeats_the_token_of_its_forms(console: Console) -> None:
         assert console.post("/preferences", {"csrf": token, "theme": "dark"}, "alice").status_code == 303
         for wrong in (token[:-2], token[:32], "", "zz" * 32, token[:-1] + ("0" if token[-1] != "0" else "1")):
             assert console.post("/me", {"csrf": wrong, "display_name": "x"}, "alice").status_code == 403
+
+
+def test_a_waiting_reason_leads_to_the_runs_that_it_names(console: Console) -> None:
+    with db.unit_of_work() as session:
+        vision, hidden = (session.get_one(Project, console.seed.ids[name]) for name in ("vision", "empty-project"))
+        alice = session.get_one(User, console.seed.ids["alice"])
+        seen, unseen = (factories.make_run(session, project, alice).public_id for project in (vision, hidden))
+        reason = {"pool": "local", "asked": "4", "free": "1", "capacity": "8", "holders": f"{seen}, {unseen} + 3"}
+        waits = factories.make_run(session, vision, alice, reason_code="CPU_BUSY", reason=reason).public_id
+    page = console.get(f"/projects/vision/runs/{waits}", "bob").text
+    assert f'<a class="link mono" href="/projects/vision/runs/{seen}">{seen}</a>, {unseen} + 3 hold the rest' in page
+    assert f"runs/{unseen}" not in page
+    assert f"runs/{unseen}" in console.get(f"/projects/vision/runs/{waits}", "alice").text

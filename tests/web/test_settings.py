@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text
 
 from app import db
 from app.models import ApiToken, AuditEntry, Membership, Project, Run, User, UserSession
+from app.repositories import users as repository
 from app.services import sessions
 from app.services.identity import token_hash
 from app.services.leases import Term, acquire
@@ -325,6 +326,29 @@ def test_ones_own_sessions(console: Console) -> None:
     assert console.post("/me/sessions/end-others", {}, "bob").status_code == 303
     assert count(select(UserSession.user_id).where(UserSession.user_id == console.seed.ids["bob"])) == 1
     assert console.get("/me/sessions", "bob").status_code == 200
+
+
+def test_an_admin_ends_all_sessions_of_one(console: Console) -> None:
+    def of(name: str) -> int:
+        return count(select(UserSession.user_id).where(UserSession.user_id == console.seed.ids[name]))
+
+    page = console.get("/admin/users/bob", "alice").text
+    assert "End all sessions" in page
+    assert "Last seen" in console.get("/admin/users", "alice").text
+    assert console.post("/admin/users/bob/end-sessions", {}, "alice").status_code == 303
+    assert of("bob") == 0
+    assert "End all sessions" not in console.get("/admin/users/bob", "alice").text
+    assert scalar(select(AuditEntry.object_id).where(AuditEntry.verb == "session.delete_all")) == "bob"
+    with db.unit_of_work() as session:
+        sessions.open_session(session, console.seed.ids["alice"], "alice", address="", agent="")
+    assert console.post("/admin/users/alice/end-sessions", {}, "alice").status_code == 303
+    assert of("alice") == 1, "this browser stays signed in"
+    with db.read_session() as session:
+        seen = {row["name"]: row["last_seen_at"] for row in repository.list_users(session, None, 50)}
+        last = session.scalar(select(func.max(AuditEntry.at)).where(AuditEntry.actor_id == console.seed.ids["alice"]))
+    assert seen["alice"] >= last
+    assert seen["bob"] is None or seen["bob"] < last, "each one's own"
+    assert console.post("/admin/users/nobody-at-all/end-sessions", {}, "alice").status_code == 404
 
 
 def test_inviting_and_looking_after_people(console: Console) -> None:

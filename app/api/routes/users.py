@@ -65,6 +65,14 @@ def update_user(user: UserPath, body: UserUpdate, actor: ActorDep, session: Sess
     return wire.json_response(repository.get_user(session, user))
 
 
+@router.delete("/users/{user}/sessions", status_code=204)
+@allowed(Action.USER_WRITE)
+def end_sessions(user: UserPath, actor: ActorDep, session: SessionDep) -> Response:
+    """Sign a person out of every browser, but for the one that asks. Tokens go on working."""
+    users.end_sessions(session, actor, user)
+    return Response(status_code=204)
+
+
 @router.post("/users/{user}:reset-password", response_model=UserLink, responses=problems(UserDisabled, AnswerNotKept))
 @allowed(Action.USER_WRITE)
 def reset_password(user: UserPath, actor: ActorDep, session: SessionDep) -> Response:

@@ -31,7 +31,8 @@ class UserUpdate(Body):
 
 
 class UserRead(BaseModel):
-    """A person."""
+    """A person. `last_seen_at` is the last use of a session or token, or the last change made, null before any;
+    `sessions` how many browsers are signed in."""
 
     name: str
     display_name: str
@@ -39,6 +40,8 @@ class UserRead(BaseModel):
     disabled: bool
     disabled_at: Moment | None
     created_at: Moment
+    last_seen_at: Moment | None
+    sessions: int
 
 
 class UserDetail(UserRead):

@@ -31,6 +31,8 @@ class UserRow:
     colour: str
     is_admin: bool
     is_disabled: bool
+    seen: tabs.Stamp
+    sessions: int
     created: tabs.Stamp
 
 
@@ -65,6 +67,8 @@ class UserPage:
     is_admin: bool
     is_disabled: bool
     is_self: bool
+    seen: tabs.Stamp
+    sessions: int
     created: tabs.Stamp
     audit_url: str
     form: forms.Form
@@ -146,6 +150,17 @@ def update(
     return see_other(f"/admin/users/{quote(user)}?done={done}")
 
 
+@router.post("/admin/users/{user}/end-sessions")
+def end_sessions(request: Request, user: str, csrf: Annotated[str, Form()] = "") -> Response:
+    """Signs the person out of every browser; whoever does it to themselves stays signed in here."""
+    with visit(request) as visitor:
+        tabs.admin_shell(visitor, "users")
+        check_form(request, visitor, csrf)
+        require(visitor.actor, Action.USER_WRITE)
+        users.end_sessions(visitor.session, visitor.actor, user.replace("\0", ""))
+    return see_other(f"/admin/users/{quote(user)}?done=ended")
+
+
 @router.post("/admin/users/{user}/reset")
 def reset(request: Request, user: str, csrf: Annotated[str, Form()] = "") -> Response:
     """Takes the password and the sessions away, and shows a link to choose a new one, this once."""
@@ -196,6 +211,8 @@ def _show_list(
                 colour_of(row["name"]),
                 row["is_admin"],
                 row["disabled"],
+                tabs.stamp(visitor, row["last_seen_at"]),
+                row["sessions"],
                 tabs.stamp(visitor, row["created_at"]),
             )
             for row in rows[: tabs.PAGE]
@@ -225,6 +242,8 @@ def _show(
             found["is_admin"],
             found["disabled"],
             found["name"] == visitor.actor.name,
+            tabs.stamp(visitor, found["last_seen_at"]),
+            found["sessions"],
             tabs.stamp(visitor, found["created_at"]),
             tabs.url("/admin/audit", actor=found["name"]),
             form or forms.Form(),

@@ -67,19 +67,20 @@ def page(request: Request) -> Response:
     checks = health.list_checks()
     say, whole = shell.language, worst(checks)
     made = HealthPage(whole.value, _SIGNS[whole], translate(say, _WHOLE[whole]), now)
-    made.rows = [_row(say, check) for check in checks]
+    made.rows = [check_row(say, check) for check in checks]
     shell.mark = {Health.OK: "○", Health.WARN: "◌", Health.BAD: "✕"}[whole]
     return render("admin/health.html", shell, made)
 
 
-def _row(language: str, check: Check) -> CheckRow:
+def check_row(language: str, check: Check) -> CheckRow:
+    """A check in the reader's words."""
     part, _, name = check.part.partition(":")
     age = check.age_seconds
     return CheckRow(
         check.health.value,
         _SIGNS[check.health],
         translate(language, _WORDS[check.health]),
-        translate(language, _PARTS[part], name=name),
+        translate(language, _PARTS[part], name=name).rstrip(),
         translate(language, check.says, **check.slots),
         translate(language, check.fix, **check.slots) if check.fix else "",
         translate(language, N_("just now")) if age is not None and age < 1 else formats.span(age, language),

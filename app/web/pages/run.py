@@ -4,11 +4,13 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from app.domain.access import Action, Verdict, can
+from app.domain.names import RUN_ID
 from app.domain.states import TERMINAL, RunState
 from app.errors import N_
 from app.repositories import metrics, notifications, outputs, pools
@@ -111,6 +113,7 @@ class _Loaded:
     shell: Shell
     may_write: bool
     may_invite: bool
+    holders: Mapping[str, str]
 
     def is_seen(self, seen: str) -> bool:
         return str(self.row.version) == seen and self.row.state not in TERMINAL
@@ -123,14 +126,29 @@ def _load(visitor: Visitor, project: str, run: str) -> _Loaded:
     shell = run_frame.run_shell(visitor, row, "overview")
     shell.keys = ("everywhere", "run", "charts", "log")
     may_invite = can(visitor.actor, Action.MEMBER_WRITE, row.project_id) == Verdict.ALLOWED
-    return _Loaded(row, view, shell, may_write, may_invite)
+    return _Loaded(row, view, shell, may_write, may_invite, _holders(visitor, row))
+
+
+def _holders(visitor: Visitor, row: Any) -> dict[str, str]:
+    """Addresses of the runs that hold what a waiting one needs, as far as the visitor may see them."""
+    named = str((row.reason or {}).get("holders", "")) if row.state == RunState.QUEUED else ""
+    ids = RUN_ID.findall(named)
+    found = repository.list_by_public_ids(visitor.session, visitor.actor, ids) if ids else []
+    return {one.public_id: f"/projects/{quote(one.project)}/runs/{one.public_id}" for one in found}
 
 
 def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
     row = loaded.row
     is_failed = row.state == RunState.FAILED
     error_line = logs.find_first_error(row.id, row.attempt) if is_failed else None
-    made = run_view.build(loaded.view, row, may_write=loaded.may_write, facts=facts, error_line=error_line)
+    made = run_view.build(
+        loaded.view,
+        row,
+        may_write=loaded.may_write,
+        facts=facts,
+        error_line=error_line,
+        holders=loaded.holders,
+    )
     if loaded.may_write and start_view.is_over(row):
         made.next_steps = start_view.next_steps(loaded.view.language, row.project, may_invite=loaded.may_invite)
     return made

@@ -120,6 +120,38 @@ def test_waiting_ends_with_the_run_and_survives_an_absent_server() -> None:
     with pytest.raises(RunFailed) as caught:
         client_of(transport).runs.wait("r-7f3k2m9qwa", raise_on_failure=True)
     assert (caught.value.exit_code, caught.value.first_error) == (3, "boom")
+    assert caught.value.rank is None
+
+
+def test_a_failure_names_the_process() -> None:
+    replicas = [{"index": 0, "exit_code": 143}, {"index": 1, "exit_code": 0}, {"index": 2, "exit_code": 3}]
+    attempts = [{"number": 1, "replicas": [{"index": 5, "exit_code": 3}]}, {"number": 2, "replicas": replicas}]
+    assert RunFailed(read_run({"id": "r-1", "exit_code": 3, "attempts": attempts})).rank == 2
+    assert RunFailed(read_run({"id": "r-1", "exit_code": 9, "attempts": attempts})).rank == 0
+
+
+def test_params_are_parameters_and_not_both() -> None:
+    transport = FakeTransport(ok(RUN))
+    client_of(transport).runs.submit("train.py", params={"lr": 0.1})
+    assert transport.asked[0].json["spec"]["parameters"] == {"lr": 0.1}
+    with pytest.raises(InvalidInput):
+        client_of(FakeTransport()).runs.submit("train.py", params={}, parameters={})
+
+
+def test_the_plan_of_a_run_says_how_its_start_stands() -> None:
+    def plan(state: str, code: str | None) -> str:
+        return read_run({"id": "r-1", "state": state, "reason": {"code": code} if code else None}).plan.start
+
+    assert plan("queued", None) == plan("queued", "JUST_SUBMITTED") == "unknown"
+    assert (plan("queued", "CPU_BUSY"), plan("running", None)) == ("later", "now")
+
+
+def test_the_text_of_an_error_names_the_fields() -> None:
+    errors = [{"pointer": f"/spec/f{number}", "message": "is wrong"} for number in range(5)]
+    assert str(BerthError("Not valid.", code="INVALID", errors=errors)) == (
+        "Not valid. (INVALID): /spec/f0 is wrong; /spec/f1 is wrong; /spec/f2 is wrong; and 2 more"
+    )
+    assert str(BerthError("Gone.", code="NOT_FOUND")) == "Gone. (NOT_FOUND)"
 
 
 def test_waiting_no_longer_than_asked() -> None:
