@@ -72,7 +72,8 @@ def create_run(
     What could never start is refused here, with the nearest that could.
     """
     source = body.source.model_dump(exclude_none=True)
-    return _accepted(request, runs.submit_run(session, actor, project.id, body.spec, source, once=once))
+    made = runs.submit_run(session, actor, project.id, body.spec, source, once=once, source_text=body.source_text)
+    return _accepted(request, made)
 
 
 @router.get("/projects/{project}/runs", response_model=RunPage)
@@ -182,7 +183,8 @@ def rerun(
 @allowed(Action.RUN_READ, late=True)
 def read_capsule(run: RunId, actor: ActorDep, session: ReadSessionDep) -> Response:
     """What the run really was: its complete plan with a hash, its code, and what each attempt ran in."""
-    return wire.json_response(capsule_read(capsules.get_capsule(session, actor, _checked(run))))
+    found = capsules.get_capsule(session, actor, _checked(run))
+    return wire.json_response(capsule_read(found, capsules.sent_text(session, found.run)))
 
 
 @router.post("/runs/{run}:clone", status_code=202, responses=_REFUSALS, response_model=RunRead)
