@@ -40,7 +40,7 @@ from app.api.schemas.runs import (
     run_read,
 )
 from app.domain.access import Action
-from app.domain.filters import MAX_LENGTH, FilterError, parse
+from app.domain.filters import LOOKED_AT, MAX_LENGTH, FilterError, parse
 from app.domain.names import RUN_ID
 from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
@@ -54,6 +54,10 @@ from app.workloads.findings import field_errors
 router = new_router("runs")
 
 RunId = Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])]
+_FILTER = (
+    "A filter. `metric.NAME` (the last value) and comparisons of `param.NAME` are looked at in the newest"
+    f" {LOOKED_AT:,} runs that match the other terms."
+)
 _REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting)
 
 
@@ -83,7 +87,9 @@ def list_runs(
     project: ProjectDep,
     actor: ActorDep,
     session: ReadSessionDep,
-    q: Annotated[str, Query(max_length=MAX_LENGTH, description="A filter.", examples=["status:failed owner:me"])] = "",
+    q: Annotated[
+        str, Query(max_length=MAX_LENGTH, description=_FILTER, examples=["status:failed owner:me metric.loss:>0.3"])
+    ] = "",
     sort: Annotated[Sort, Query(description="Order; - is descending.")] = "-created",
     after: AfterDep = None,
     limit: LimitDep = 50,
