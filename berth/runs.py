@@ -97,7 +97,7 @@ class Runs:
     ) -> Run:
         """Sends a complete spec as it is; `source_text` is the YAML that it was read from, whose comments are kept."""
         path = self._client.path("projects", project or self._client.project, "runs")
-        body = {"spec": dict(spec)} | ({"source": dict(source)} if source else {})
+        body: dict[str, Any] = {"spec": dict(spec)} | ({"source": dict(source)} if source else {})
         if source_text is not None:
             body["source_text"] = source_text
         return read_run(self._client.post(path, body, idempotency_key).data, self)

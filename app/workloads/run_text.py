@@ -124,7 +124,7 @@ def ordered(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {name: spec[name] for name in [*names, *([_LAST] if _LAST in spec else [])]}
 
 
-_USUAL = (("kind", "job"), ("tags", []))
+_USUAL: tuple[tuple[str, Any], ...] = (("kind", "job"), ("tags", []))
 
 
 def brought_to(text: str, spec: Mapping[str, Any]) -> str | None:

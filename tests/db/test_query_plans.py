@@ -141,7 +141,7 @@ _MORE = [
        select {_ONE}, 'file-' || n, 1, n, 'x', 'x' from generate_series(1, 5000) n""",
     f"""insert into metric_series (run_id, name) select {_ONE}, 'metric-' || n from generate_series(1, 40) n""",
     """insert into metric_series (run_id, name, last_value)
-       select id, 'loss', right(name, 4)::int % 1000 / 1000.0 from run where name like 'train-_____'""",
+       select id, 'loss', split_part(name, '-', 2)::int % 1000 / 1000.0 from run where name ~ '^train-[0-9]+$'""",
     f"""insert into log_chunk (run_id, attempt, replica, first_line, lines, bytes, end_offset, first_at, last_at, data,
          object_key)
        select {_ONE}, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(),
@@ -351,7 +351,7 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (runs.list_runs, "of a usual value", _runs("metric.loss:<0.9"), PAGE),
     (runs.list_runs, "of a usual value, deep", _runs("metric.loss:<0.9", is_deep=True), 5 * PAGE),
     (runs.list_runs, "of a rare value", _looking("metric.loss:<0.05"), LOOKED_AT // 2),
-    (runs.list_runs, "of a rare value, by state", _looking("metric.loss:<0.05 status:failed,stopped"), LOOKED_AT),
+    (runs.list_runs, "of a rare value, by state", _looking("metric.loss:<0.05 status:failed,succeeded"), LOOKED_AT),
     (runs.list_runs, "of a value by name", _looking("metric.loss:>0.05", sort="-name"), LOOKED_AT // 2),
     (runs.list_runs, "of a parameter's value", _looking("param.lr:>=0.1", sort="created"), LOOKED_AT // 2),
     (experiments.list_experiments, "first", lambda s, w: experiments.list_experiments(s, w.project, limit=PAGE), PAGE),

@@ -62,7 +62,7 @@ def test_what_is_no_such_text_is_none(text: str) -> None:
 )
 def test_any_other_text_says_what_was_sent_or_is_none(text: str) -> None:
     found = run_text.brought_to(text, stored())
-    spec = found and run_text.check(found).spec
+    spec = run_text.check(found).spec if found is not None else None
     assert spec is None or spec.model_dump(mode="json", exclude_unset=True) | {"kind": "job"} == stored()
 
 
