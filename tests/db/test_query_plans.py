@@ -349,7 +349,7 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (runs.list_runs, "archived or not", _runs("archived:any"), PAGE),
     (runs.list_runs, "archived or not, of a state", _runs("archived:any status:failed"), PAGE),
     (runs.list_runs, "of a usual value", _runs("metric.loss:<0.9"), PAGE),
-    (runs.list_runs, "of a usual value, deep", _runs("metric.loss:<0.9", is_deep=True), 5 * PAGE),
+    (runs.list_runs, "of a usual value, deep", _runs("metric.loss:<0.9", is_deep=True), filters.LOOKED_AT // 2),
     (runs.list_runs, "of a rare value", _looking("metric.loss:<0.05"), LOOKED_AT // 2),
     (runs.list_runs, "of a rare value, by state", _looking("metric.loss:<0.05 status:failed,succeeded"), LOOKED_AT),
     (runs.list_runs, "of a value by name", _looking("metric.loss:>0.05", sort="-name"), LOOKED_AT // 2),
