@@ -97,10 +97,13 @@ class Runs:
         source: Mapping[str, Any] | None = None,
         project: str | None = None,
         idempotency_key: str | None = None,
+        source_text: str | None = None,
     ) -> Run:
-        """Sends a complete spec as it is."""
+        """Sends a complete spec as it is; `source_text` is the YAML that it was read from, whose comments are kept."""
         path = self._client.path("projects", project or self._client.project, "runs")
-        body = {"spec": dict(spec)} | ({"source": dict(source)} if source else {})
+        body: dict[str, Any] = {"spec": dict(spec)} | ({"source": dict(source)} if source else {})
+        if source_text is not None:
+            body["source_text"] = source_text
         return read_run(self._client.post(path, body, idempotency_key).data, self)
 
     def plan(self, spec: Mapping[str, Any], project: str | None = None) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""The filter language of lists: `status:failed,stopped owner:me created:<7d tag:baseline param.lr:0.1 -name:test`.
+"""The filter language of lists: `status:failed,stopped owner:me created:<7d metric.loss:<0.3 param.lr:0.1 -name:test`.
 
 A term is `key:value`; several values are joined by commas and mean "any of"; `-` before a term means "not";
-a term without a key looks into the name. Terms are joined by "and". The same text works in the page's
-filter field, in `?q=` and in `berth run ls -q`.
+a term without a key looks into the name. Terms are joined by "and", so two of them make a range. The same text works
+in the page's filter field, in `?q=` and in `berth run ls -q`.
+
+`metric.NAME` is the last value of a metric. What comes before the last colon is its name, which may have colons itself.
 """
 
 import datetime
 import difflib
+import math
 import re
 import shlex
 from dataclasses import dataclass
@@ -27,11 +30,17 @@ KEYS = (
     "pool",
     "priority",
     "gpu",
+    "metric.",
     "param.",
 )
+_NAMED = tuple(key for key in KEYS if key.endswith("."))  # what follows is the name of what is looked at
 PRIORITIES = ("low", "normal", "high")
 ARCHIVED = ("yes", "no", "any")  # without a term it is no
 _EXAMPLES = {"created": "created:<7d", "gpu": "gpu:>4"}
+_NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+# No index gives the runs with such a value in the order of a list. So that a list costs no more as runs become more,
+# terms that look at each run's values look at the newest so many that match all the others.
+LOOKED_AT = 5_000
 MAX_TERMS = 20
 MAX_LENGTH = 1000
 
@@ -52,6 +61,11 @@ class Term:
     values: tuple[str, ...]
     negated: bool = False
 
+    @property
+    def looks_at_values(self) -> bool:
+        """Whether it is about the newest `LOOKED_AT` runs only: a metric, or a comparison of a parameter."""
+        return self.key.startswith("metric.") or (self.key.startswith("param.") and self.operator != "=")
+
 
 def parse(text: str) -> list[Term]:
     """The terms of a filter, in order. Raises FilterError."""
@@ -71,7 +85,7 @@ def parse(text: str) -> list[Term]:
 def _term(word: str) -> Term:
     negated = word.startswith("-")
     body = word[1:] if negated else word
-    key, colon, rest = body.partition(":")
+    key, colon, rest = body.rpartition(":") if body.startswith("metric.") else body.partition(":")
     if not colon:
         return Term("name", "=", (body,), negated)
     _known(key)
@@ -80,28 +94,41 @@ def _term(word: str) -> Term:
     operator, value = match[1] or "=", match[2]
     if not value:
         raise FilterError(N_("{key}: has no value"), key=key)
-    ordered = key in {"created", "gpu"}
+    ordered = key in {"created", "gpu"} or (key.startswith(_NAMED) and operator != "=")
     if operator != "=" and not ordered:
         raise FilterError(N_("{key} cannot be compared with {operator}"), f"{key}:{value}", key=key, operator=operator)
     values = tuple(part for part in value.split(",") if part)
     for part in values:
         _check(key, part)
+        if key.startswith("metric.") or (key.startswith("param.") and ordered):
+            _check_number(part)
     if ordered and (len(values) != 1 or (key == "created" and operator == "=")):
-        raise FilterError(N_("{key} takes one value, as in {example}"), key=key, example=_EXAMPLES[key])
+        example = _EXAMPLES.get(key, f"{key[:40]}:{operator}0.3")
+        raise FilterError(N_("{key} takes one value, as in {example}"), key=key[:40], example=example)
+    if not values:
+        raise FilterError(N_("{key}: has no value"), key=key[:40])
     return Term(key, operator, values, negated)
 
 
 def _known(key: str) -> None:
-    if (key in KEYS and key != "param.") or (key.startswith("param.") and len(key) > len("param.")):
+    if (key.startswith(_NAMED) and key not in _NAMED) or (key in KEYS and key not in _NAMED):
         return
-    names = [name.rstrip(".") for name in KEYS]
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    head, dot, name = key.partition(".")
+    near = difflib.get_close_matches(head if name else key, [one.rstrip(".") for one in KEYS], n=1, cutoff=0.5)
+    fix = near[0] if near else None
+    if fix is not None and f"{fix}." in _NAMED:
+        fix = f"{fix}{dot or '.'}{name or 'NAME'}"[:40]
     raise FilterError(
         N_("there is no filter {key}; there are {names}"),
-        near[0] if near else None,
+        fix,
         key=key[:40],
-        names=", ".join(names),
+        names=", ".join(f"{one}NAME" if one in _NAMED else one for one in KEYS),
     )
+
+
+def _check_number(value: str) -> None:
+    if not _NUMBER.fullmatch(value) or not math.isfinite(float(value)):
+        raise FilterError(N_("{value} is not a number such as 0.3 or 1e-4"), value=value[:40])
 
 
 def _check(key: str, value: str) -> None:

@@ -16,6 +16,7 @@ class Capsule(Base):
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
     manifest: Mapped[str]
     digest: Mapped[str]
+    source_text: Mapped[str | None]  # the YAML that it was submitted as, where it was
 
 
 class Environment(Base):

@@ -55,6 +55,15 @@ def find_manifest(session: Session, run_id: uuid.UUID) -> ManifestRow | None:
     return ManifestRow(*row) if row else None
 
 
+def find_source_text(session: Session, run_id: uuid.UUID) -> str | None:
+    """The YAML that a run was submitted as; None for one that was submitted otherwise.
+
+    The spec may say more: what stood on a command line was put over it. See `workloads/run_text.py:brought_to`.
+    """
+    row = driver(session).execute("select source_text from capsule where run_id = %s", [run_id]).fetchone()
+    return row[0] if row else None
+
+
 _ATTEMPTS = """
   select a.run_id, a.number, a.started_at, a.platform, a.environment, e.document
     from attempt a

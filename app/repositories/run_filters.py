@@ -8,6 +8,7 @@ import datetime
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -15,11 +16,13 @@ from sqlalchemy.orm import Session
 
 from app.db import driver
 from app.domain.access import Actor
-from app.domain.filters import Term, moment
+from app.domain.filters import LOOKED_AT, Term, moment
 from app.domain.states import RunState
 
 PRIORITY_NAMES = {-10: "low", 0: "normal", 10: "high"}
 _PRIORITIES = {name: number for number, name in PRIORITY_NAMES.items()}
+
+Condition = tuple[str, list[Any]]  # with the values in it
 
 # Statements name the run r, its project p and who submitted it u.
 JOINED = 'join project p on p.id = r.project_id join "user" u on u.id = r.created_by'
@@ -51,34 +54,63 @@ def build_listing(
     limit: int,
     now: datetime.datetime,
 ) -> Listing:
-    """The list of a project's runs that `terms` describe, from `after` on, `limit` and one more."""
+    """The list of a project's runs that `terms` describe, from `after` on, `limit` and one more.
+
+    Of terms that look at each run's values, see `LOOKED_AT`.
+    """
     direction, beyond = ("desc", "<") if sort.startswith("-") else ("asc", ">")
     is_by_name = sort.endswith("name")
     order = f"r.name {direction}, r.id {direction}" if is_by_name else f"r.id {direction}"
     # The limit stands in the text: with it as a value Postgres finds no general plan good and plans each time.
     last = f"order by {order} limit {int(limit) + 1}"
-    conditions: list[tuple[str, list[Any]]] = [("r.project_id = %s", [project_id])]
-    if actor.role_in(project_id) is None:
-        conditions.append(("false", []))
-    if actor.run is not None:
-        conditions.append(("r.id = %s", [actor.run]))
-    alternatives, left = _alternatives(session, actor, project_id, terms)
-    for term in left:
-        condition, found = _condition(term, now)
-        conditions.append((f"not coalesce({condition}, false)" if term.negated else condition, found))
+    place: list[Condition] = []
     if after is not None:
-        place = ("(r.name, r.id)", "(%s, %s)", [after.name, after.id]) if is_by_name else ("r.id", "%s", [after.id])
-        conditions.append((f"{place[0]} {beyond} {place[1]}", place[2]))
+        columns, given = ("(r.name, r.id)", [after.name, after.id]) if is_by_name else ("r.id", [after.id])
+        place.append((f"{columns} {beyond} ({', '.join(['%s'] * len(given))})", given))
+    alternatives, left = _alternatives(session, actor, project_id, terms)
+    conditions = [*_scope(actor, project_id), *(_term(term, now) for term in left if not term.looks_at_values)]
+    values_looked_at = [_term(term, now) for term in left if term.looks_at_values]
+    if values_looked_at:
+        # The newest of those above a place are the same whether that is asked before or after.
+        conditions += place if sort == "created" else []
+        newest, values = _select(alternatives, conditions, f"order by r.id desc limit {LOOKED_AT}")
+        where, found = _joined([*values_looked_at, *place])
+        return Listing(
+            f"(select * from ({newest}) r order by r.id desc limit {LOOKED_AT}) r {JOINED}",
+            f"where {where} {last}",
+            values + found,
+        )
     if len(alternatives) == 1:
-        where, values = _joined([*conditions, *alternatives[0]])
+        where, values = _joined([*conditions, *place, *alternatives[0]])
         return Listing(f"run r {JOINED}", f"where {where} {last}", values)
+    source, values = _select(alternatives, [*conditions, *place], last)
+    return Listing(f"({source}) r {JOINED}", last, values)
+
+
+def _scope(actor: Actor, project_id: uuid.UUID) -> list[Condition]:
+    found: list[Condition] = [("r.project_id = %s", [project_id])]
+    if actor.role_in(project_id) is None:
+        found.append(("false", []))
+    if actor.run is not None:
+        found.append(("r.id = %s", [actor.run]))
+    return found
+
+
+def _select(
+    alternatives: Sequence[Sequence[Condition]], conditions: Sequence[Condition], last: str
+) -> tuple[str, list[Any]]:
+    """The rows of each alternative in order, one after the other."""
     selects, values = [], []
     for alternative in alternatives:
         where, found = _joined([*conditions, *alternative])
         selects.append(f"(select * from run r where {where} {last})")
         values += found
-    source = " union all ".join(selects) if selects else "select * from run where false"
-    return Listing(f"({source}) r {JOINED}", last, values)
+    return " union all ".join(selects) if selects else "select * from run where false", values
+
+
+def _term(term: Term, now: datetime.datetime) -> Condition:
+    condition, found = _condition(term, now)
+    return (f"not coalesce({condition}, false)" if term.negated else condition), found
 
 
 def _joined(conditions: Sequence[tuple[str, list[Any]]]) -> tuple[str, list[Any]]:
@@ -183,6 +215,11 @@ def _condition(term: Term, now: datetime.datetime) -> tuple[str, list[Any]]:
         return _compare_age(term.operator, values[0], now)
     if key == "gpu":
         return f"r.gpus {_OPERATORS[term.operator]} %s", [int(values[0])]
+    if key.startswith("metric."):
+        return _compare_metric(key.removeprefix("metric."), term.operator, values)
+    if key.startswith("param.") and term.operator != "=":
+        name = key.removeprefix("param.")
+        return f"{_AS_NUMBER} {_OPERATORS[term.operator]} %s", [name, name, Decimal(values[0])]
     if key.startswith("param."):
         found = [_has_parameter(key.removeprefix("param."), value) for value in values]
         return f"({' or '.join(text for text, _ in found)})", [value for _, some in found for value in some]
@@ -217,18 +254,35 @@ def _key_at(point: datetime.datetime) -> uuid.UUID:
     return uuid.UUID(int=max(0, int(point.timestamp() * 1000)) % 2**48 << 80)
 
 
+def _compare_metric(name: str, operator: str, values: list[str]) -> Condition:
+    """A subquery for each run in place of a join, which Postgres may turn round and read all that ever was logged.
+
+    Postgres has NaN greater than all numbers; here it is none.
+    """
+    last = "(select nullif(s.last_value, 'NaN') from metric_series s where s.run_id = r.id and s.name = %s)"
+    return f"{last} {_OPERATORS[operator]} any(%s::float8[])", [name, [float(value) for value in values]]
+
+
+# As `numeric`: JSON may hold numbers that no float can.
+_AS_NUMBER = (
+    "case when jsonb_typeof(r.spec -> 'parameters' -> %s::text) = 'number'"
+    " then (r.spec -> 'parameters' ->> %s::text)::numeric end"
+)
+
+
 def _has_parameter(name: str, value: str) -> tuple[str, list[Any]]:
     """Equal as text, or as a number: `param.lr:0.10` finds 0.1."""
     as_text = "r.spec -> 'parameters' ->> %s::text = %s"
     try:
-        number = float(value)
-    except ValueError:
+        number = Decimal(value)
+    except InvalidOperation:
         return as_text, [name, value]
-    as_number = (
-        "case when jsonb_typeof(r.spec -> 'parameters' -> %s::text) = 'number'"
-        " then (r.spec -> 'parameters' ->> %s::text)::float8 end = %s"
-    )
-    return f"({as_text} or {as_number})", [name, value, name, name, number]
+    if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
+        return as_text, [name, value]
+    return f"({as_text} or {_AS_NUMBER} = %s)", [name, value, name, name, number]
+
+
+_MOST_DIGITS = 1000  # before or behind the point; far fewer than `numeric` has
 
 
 def _escaped(value: str) -> str:

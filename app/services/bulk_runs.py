@@ -297,7 +297,8 @@ with given as (
   from given g join run r on r.id = g.old
   returning *
 ), kept as (
-  insert into capsule (run_id, manifest, digest) select id, manifest, digest from given
+  insert into capsule (run_id, manifest, digest, source_text)
+  select g.id, g.manifest, g.digest, c.source_text from given g left join capsule c on c.run_id = g.old
 ), told as (
   insert into run_event (run_id, code, attempt, new_state, actor_id, data)
   select id, 'submitted', 1, 'queued', created_by, jsonb_build_object('by', %(actor_name)s::text) from made

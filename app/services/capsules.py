@@ -1,6 +1,7 @@
 """The capsule of a run: what it really was."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.repositories import capsules
 from app.repositories.capsules import CapsuleRow, ManifestRow
 from app.repositories.runs import RunRow, get_run
 from app.services.identity import require
+from app.workloads import run_text
 from app.workloads.registry import KINDS
 
 
@@ -47,6 +49,13 @@ def capsule_of(session: Session, run: RunRow) -> RunCapsule:
     named = (run.definition, run.definition_version or 0) if run.definition else None
     text = capsule.make_manifest(complete_spec(run), run.kind, named)
     return RunCapsule(run, kept, ManifestRow(text, capsule.digest_of(text)), False)
+
+
+def sent_text(session: Session, run: RunRow, spec: Mapping[str, Any] | None = None) -> str | None:
+    """The YAML that a run was submitted as, with its notes and its order, saying what `spec` says (by default what was
+    sent); None for one that was not sent as text."""
+    written = capsules.find_source_text(session, run.id)
+    return None if written is None else run_text.brought_to(written, run.spec if spec is None else spec)
 
 
 def complete_spec(run: RunRow) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def _submit_statement(*, with_key: bool) -> str:
              from {"once" if with_key else "home"}
       returning id, pool, priority, created_at, queued_at
     ), kept as (
-      insert into capsule (run_id, manifest, digest) select id, %(manifest)s, %(digest)s from made
+      insert into capsule (run_id, manifest, digest, source_text)
+      select id, %(manifest)s, %(digest)s, %(source_text)s from made
     ), told as (
       insert into run_event (run_id, code, attempt, new_state, actor_id, data)
       select id, 'submitted', 1, 'queued', %(actor_id)s, jsonb_build_object('by', %(actor_name)s::text) from made
@@ -135,19 +136,25 @@ def submit_run(
     parent: RunRow | None = None,
     definition: MadeOf | None = None,
     manifest: str | None = None,
+    source_text: str | None = None,
 ) -> RunRow:
     """Puts a run in line and returns it; it starts when its pool has room.
 
-    With a `once` that was used before, the run that it made. `manifest` is that of another run which this one
-    repeats; else it is made of the spec. Nothing is reserved here: this refuses only what could never start.
+    With a `once` that was used before, the run that it made. `manifest` is that of the `parent`, which this one
+    repeats; else it is made of the spec. `source_text` is the YAML that the sender wrote. Nothing is reserved here:
+    this refuses only what could never start.
     Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
     check_startable(session, project_id, spec)
     asked = spec.resources
-    stored = spec.model_dump(mode="json", exclude_defaults=True) | {"kind": _kind(spec), "name": spec.name}
+    # What was written is kept, a default that was written out too: it stays when the default changes.
+    sent = spec.model_dump(mode="json", exclude_unset=True)
     if manifest is None:
         manifest = manifest_of(spec, definition)
+    elif parent is not None:
+        sent = _labelled(parent)  # the spec is that of the manifest, in which all defaults are written out
+    stored = sent | {"kind": _kind(spec), "name": spec.name}
     values: dict[str, Any] = {
         "id": uuid7(),
         "public_id": new_run_id(),
@@ -167,6 +174,7 @@ def submit_run(
         "definition_version": definition.version if definition else None,
         "manifest": manifest,
         "digest": capsule.digest_of(manifest),
+        "source_text": source_text,
         "pool": spec.pool,
         "priority": PRIORITIES[spec.priority],
         "cpu_millis": asked.cpu_millis,
@@ -424,7 +432,7 @@ def rerun(
     """
     run = get_run(session, actor, public_id)
     require(actor, Action.RUN_WRITE, run.project_id)
-    spec = dict(run.spec) | {"tags": run.tags, "experiment": run.experiment} | (changes or {})
+    spec = _labelled(run) | (changes or {})
     if changes and "command" in changes:
         spec.pop("script", None)
     if changes and "script" in changes:
@@ -432,8 +440,22 @@ def rerun(
     spec["kind"] = run.kind
     checked = KINDS[run.kind].spec.model_validate(spec)
     return submit_run(
-        session, actor, run.project_id, checked, run.source, once=once, parent=run, definition=made_of(run)
+        session,
+        actor,
+        run.project_id,
+        checked,
+        run.source,
+        once=once,
+        parent=run,
+        definition=made_of(run),
+        source_text=capsules.find_source_text(session, run.id),
     )
+
+
+def _labelled(run: RunRow) -> dict[str, Any]:
+    """What was sent of a run, with the labels that it has now."""
+    labels = {"tags": run.tags, "experiment": run.experiment}
+    return {**run.spec, **{name: value for name, value in labels.items() if value or name in run.spec}}
 
 
 def made_of(run: RunRow) -> MadeOf | None:
@@ -476,6 +498,7 @@ def rerun_exactly(session: Session, actor: Actor, public_id: str, *, once: idemp
         parent=run,
         definition=made_of(run),
         manifest=kept.manifest,
+        source_text=capsules.find_source_text(session, run.id),
     )
 
 

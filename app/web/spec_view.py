@@ -15,7 +15,7 @@ from app.repositories.capsules import AttemptRow
 from app.services.capsules import RunCapsule
 from app.web import formats
 from app.web.run_phases import View
-from app.workloads import definitions
+from app.workloads import definitions, run_text
 
 _SHOWN_LINES = 2000
 
@@ -66,6 +66,7 @@ class SpecPage:
     url: str
     run_url: str
     sent: str
+    sent_note: str
     manifest: str
     canonical: str
     digest: str
@@ -84,8 +85,8 @@ class SpecPage:
     is_cut: bool = False
 
 
-def build(view: View, found: RunCapsule, url: str, *, may_write: bool) -> SpecPage:
-    """The page without a comparison."""
+def build(view: View, found: RunCapsule, sent: str | None, url: str, *, may_write: bool) -> SpecPage:
+    """The page without a comparison. `sent` is the text that the run was submitted as, where it was."""
     ran = _all_ran(view, found.kept.attempts)
     note = N_("Its interpreter and packages are written down when it starts.")
     if found.kept.attempts:
@@ -94,7 +95,10 @@ def build(view: View, found: RunCapsule, url: str, *, may_write: bool) -> SpecPa
     return SpecPage(
         url=f"{url}/spec",
         run_url=url,
-        sent=write(found.run.spec),
+        sent=json.dumps(run_text.ordered(found.run.spec), indent=2, ensure_ascii=False)
+        if sent is None
+        else sent.rstrip("\n"),
+        sent_note=view.say(N_("as JSON: no text of it was sent")) if sent is None else "",
         manifest=write(found.plan),
         canonical=found.manifest.manifest,
         digest=found.manifest.digest,

@@ -45,7 +45,7 @@ def _quantity(parse: Any) -> Any:
     return BeforeValidator(check)
 
 
-def _plain(value: str) -> str:
+def plain_text(value: str) -> str:
     """No control characters (a tab in a script is text), no NUL, no lone surrogates."""
     if _NO_TEXT.search(value):
         raise BadValue(N_("must not contain control characters"))
@@ -55,7 +55,7 @@ def _plain(value: str) -> str:
 def _one_line(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise BadValue(N_("must be a single line"))
-    return _plain(value)
+    return plain_text(value)
 
 
 def _scalar(value: Any) -> Any:
@@ -63,7 +63,7 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, str):
         if len(value) > _PARAMETER_LENGTH:
             raise BadValue(N_("must have at most {max_length} characters"), max_length=_PARAMETER_LENGTH)
-        return _plain(value)
+        return plain_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise BadValue(N_("must be a finite number"))
     if not isinstance(value, int | float):
@@ -91,8 +91,8 @@ Cpu = Annotated[str, _quantity(parse_cpu), Field(max_length=32, examples=["1", "
 Memory = Annotated[str, _quantity(parse_memory), Field(max_length=32, examples=["1Gi", "512Mi"])]
 Duration = Annotated[str, _quantity(parse_duration), Field(max_length=32, examples=["8h", "30s"])]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
-Value = Annotated[str, StringConstraints(max_length=8192), AfterValidator(_plain)]
-Script = Annotated[str, StringConstraints(min_length=1, max_length=65_536), AfterValidator(_plain)]
+Value = Annotated[str, StringConstraints(max_length=8192), AfterValidator(plain_text)]
+Script = Annotated[str, StringConstraints(min_length=1, max_length=65_536), AfterValidator(plain_text)]
 # Names are checked one by one, as values are: a rule over the whole would be silent while one value is wrong.
 Env = Annotated[dict[Annotated[str, AfterValidator(_env_name)], Value], Field(max_length=200)]
 ParameterName = Annotated[str, StringConstraints(pattern=patterns.PARAMETER)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.domain.capsule import canonical
 from app.errors import N_, BadValue, FieldError
 from app.workloads import definitions, remedies, yaml_edit, yaml_source
 from app.workloads.base import Spec
@@ -108,14 +109,58 @@ def edited(text: str, patch: Mapping[str, Any], renames: Sequence[tuple[list[str
 
 def write(spec: Mapping[str, Any]) -> str:
     """A stored spec as YAML, in the order in which people think of it, without what need not be said."""
-    given = {name: value for name, value in spec.items() if value not in (None, [], {}) and (name, value) != _USUAL}
-    names = [name for name in _ORDER if name in given]
-    names += [name for name in given if name not in names and name != _LAST]
-    ordered = {name: given[name] for name in [*names, *([_LAST] if _LAST in given else [])]}
+    given = ordered({name: value for name, value in spec.items() if value is not None and (name, value) not in _USUAL})
     try:
-        return definitions.write(ordered)
+        return definitions.write(given)
     except BadValue:
-        return "".join(f"{yaml_edit.flow(name)}: {yaml_edit.flow(value)}\n" for name, value in ordered.items())
+        return "".join(f"{yaml_edit.flow(name)}: {yaml_edit.flow(value)}\n" for name, value in given.items())
 
 
-_USUAL = ("kind", "job")
+def ordered(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored spec in the order in which people think of it: Postgres keeps none."""
+    names = [name for name in _ORDER if name in spec]
+    names += [name for name in spec if name not in names and name != _LAST]
+    return {name: spec[name] for name in [*names, *([_LAST] if _LAST in spec else [])]}
+
+
+_USUAL: tuple[tuple[str, Any], ...] = (("kind", "job"), ("tags", []))
+
+
+def brought_to(text: str, spec: Mapping[str, Any]) -> str | None:
+    """`text` with its notes and its order, saying what a stored spec says; None where it cannot be made to.
+
+    It is `text` itself where that says it already: a spec in a file may have been changed by flags, and tags change
+    later.
+    """
+    try:
+        value = yaml_source.read(text).value
+    except SourceError:
+        return None
+    taken = {name: value.get(name, inside) for name, inside in spec.items()}
+    try:  # "1" is what the kind makes of 1, so that is no difference
+        kind = KINDS[str(spec.get("kind", "job"))].spec
+        said = kind.model_validate(taken).model_dump(mode="json", exclude_unset=True)
+    except (ValidationError, KeyError):
+        said = taken
+    patch: dict[str, Any] = {name: None for name in value if name not in spec}
+    for name, inside in spec.items():
+        if name in value and _differ(said.get(name), inside):
+            patch[name] = _difference(value[name], inside)
+        elif name not in value and inside is not None and (name, inside) not in _USUAL:
+            patch[name] = inside
+    try:
+        return edited(text, patch)
+    except (CannotEdit, SourceError):
+        return None
+
+
+def _difference(before: Any, after: Any) -> Any:
+    """The merge patch that makes `after` of `before`, of which only the names at the top are compared."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return after
+    gone = dict.fromkeys(name for name in before if name not in after)
+    return gone | {name: value for name, value in after.items() if _differ(before.get(name), value)}
+
+
+def _differ(before: Any, after: Any) -> bool:
+    return canonical(before) != canonical(after)  # to Python, true is 1

@@ -10,7 +10,9 @@ from berth.cli.output import Column
 from berth.cli.shell import Shell
 from berth.cli.text import plain
 
-CAPSULE_FIELDS = ("run", "sha256", "recorded", "manifest", "canonical", "snapshot", "image", "source", "attempts")
+CAPSULE_FIELDS = (
+    *("run", "sha256", "recorded", "manifest", "canonical", "snapshot", "image", "source", "source_text", "attempts"),
+)
 DIFF_FIELDS = ("differences", "summary", "runs", "parts", "metrics", "url")
 
 

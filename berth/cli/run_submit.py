@@ -96,7 +96,8 @@ def _submit(shell: Shell) -> int:
     try:
         if options.dry_run:
             return print_plan(shell, shell.client.runs.plan(spec))
-        run = _send(shell, spec, {"entry": " ".join(" ".join(entry).split())[:200]}, options)
+        source = {"entry": " ".join(" ".join(entry).split())[:200]}
+        run = _send(shell, spec, source, file.source_text if file else None)
     except BerthError as problem:
         if file is not None:
             file.point(problem, spec)
@@ -104,10 +105,11 @@ def _submit(shell: Shell) -> int:
     return after_submit(shell, run)
 
 
-def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], options: argparse.Namespace) -> Any:
-    runs, key = shell.client.runs, options.idempotency_key
+def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], source_text: str | None) -> Any:
+    runs, options = shell.client.runs, shell.options
+    key = options.idempotency_key
     if options.no_snapshot or "snapshot" in spec:
-        return runs.create(spec, source, idempotency_key=key)
+        return runs.create(spec, source, idempotency_key=key, source_text=source_text)
     from berth import snapshots
 
     with snapshots.pack(Path(options.dir)) as snapshot:
@@ -119,7 +121,7 @@ def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], options: a
             size = show_size(snapshot.packed_bytes)
             shell.out.say(f"{'sent' if was_sent else 'unchanged:'} {snapshot.files} files, {size} packed")
         spec["snapshot"] = snapshot.digest
-        return runs.create(spec, {**snapshot.source, **source}, project, key)
+        return runs.create(spec, {**snapshot.source, **source}, project, key, source_text)
 
 
 def apply_flags(spec: dict[str, Any], options: argparse.Namespace) -> None:

@@ -36,7 +36,10 @@ def _ids(parser: argparse.ArgumentParser) -> None:
 
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-q", "--query", metavar="FILTER", help="such as 'status:running,queued owner:me created:<7d -tag:x'"
+        "-q",
+        "--query",
+        metavar="FILTER",
+        help="such as 'status:running,queued owner:me created:<7d -tag:x metric.loss:<0.3 param.lr:>=0.1'",
     )
     parser.add_argument("--view", metavar="NAME", help="a saved view of the page; -q narrows it, --sort orders anew")
     parser.add_argument("--sort", metavar="FIELD", help="such as -created (newest first, the default) or created")

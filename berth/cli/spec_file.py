@@ -11,6 +11,7 @@ from typing import Any
 from berth.errors import BerthError, InvalidInput
 
 _MAX_TEXT = 1 << 20
+_MAX_KEPT = 128 * 1024  # bytes
 _MAX_DEPTH = 64
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]|[^\s{}\[\],:"]+|\n', re.DOTALL)
 _TOML_TABLE = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -43,6 +44,8 @@ class SpecFile:
         is_wrapped = set(document) == {"spec"} and isinstance(document["spec"], dict)
         self.spec: dict[str, Any] = document["spec"] if is_wrapped else document
         self._root = "/spec" if is_wrapped else ""
+        is_kept = self._format in (".yaml", ".yml") and not is_wrapped and len(text.encode()) <= _MAX_KEPT
+        self.source_text = text if is_kept else None  # what a server keeps of it
         self._said = json.loads(json.dumps(self.spec))  # as the file has it: flags change the spec
 
     def point(self, problem: BerthError, spec: dict[str, Any]) -> None:

@@ -176,6 +176,36 @@ def test_many_run_again_have_their_plan_and_their_definition_too(made: World) ->
         assert definitions[0] == definitions[1]
 
 
+def test_a_default_that_was_written_out_is_kept(made: World) -> None:
+    run = submit(made, memory="1Gi", timeout=None)
+    again = made.as_("editor").post(f"/runs/{run}:rerun", json={}).json()["id"]
+    for one in (run, again):
+        spec = made.as_("viewer").get(f"/runs/{one}").json()["spec"]
+        assert (spec["memory"], spec["timeout"]) == ("1Gi", None)
+        assert {"cpu", "tags", "experiment"} & set(spec) == set(), "nobody wrote that"
+
+
+def test_the_text_is_kept_with_what_was_put_over_it(made: World) -> None:
+    written = "# why\nname: text\nscript: echo\ncpu: 1  # one\n"
+    sent = {"spec": {"name": "text", "script": "echo", "cpu": "2"}, "source_text": written}
+    run = made.as_("editor").post(RUNS, json=sent).json()["id"]
+    assert read(made, run)["source_text"] == written.replace("1  #", '"2"  #')
+    with db.unit_of_work() as session:
+        session.execute(text("update run set state = 'failed', desired = 'stopped'"))
+    many = made.as_("editor").post(f"{RUNS}:rerun-failed", json={"ids": [run]}).json()["items"][0]["new_id"]
+    assert read(made, many)["source_text"] == read(made, run)["source_text"]
+    clone = made.as_("editor").post(f"/runs/{run}:clone", json={"changes": {"cpu": "1"}}).json()["id"]
+    assert read(made, clone)["source_text"] == written
+    assert read(made, submit(made))["source_text"] is None
+    for nonsense in ("", "no mapping", "a: [", "\u2028: 1", "[" * 1000):
+        told = made.as_("editor").post(RUNS, json={**sent, "source_text": nonsense})
+        assert told.status_code == 202, told.text
+        assert "echo" in (read(made, told.json()["id"])["source_text"] or "echo")
+    for refused in ("a: \x00", "x" * 131_073, 7):
+        told = made.as_("editor").post(RUNS, json={**sent, "source_text": refused})
+        assert (told.status_code, told.json()["errors"][0]["pointer"]) == (422, "/source_text")
+
+
 def test_what_cannot_be_equal_is_refused_with_every_reason(made: World) -> None:
     data = packed(("train.py", b"print(1)"), ("requirements.txt", b"numpy\n"))
     upload(made, data)

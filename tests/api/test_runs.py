@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app import db
+from app.repositories import run_filters
 from app.services import runs as service
 from tests import factories
 from tests.api.conftest import World
@@ -192,6 +193,24 @@ def test_every_order_pages_completely(editor: httpx.Client, sort: str) -> None:
         ("param.lr:0.10", ["first"]),
         ("param.opt:adam", ["second"]),
         ("-param.lr:0.1", ["second"]),
+        ("param.lr:>0.05", ["first"]),
+        ("param.lr:<0.1", []),
+        ("param.lr:>=0.10 param.lr:<1e3", ["first"]),
+        ("-param.lr:>0.05", ["second"]),
+        ("param.opt:>0", []),
+        ("param.huge:>1", ["second"]),
+        ("param.huge:1,1e99999,sNaN", []),
+        ("metric.loss:<0.3", ["first"]),
+        ("metric.loss:<=0.25 metric.loss:>-1e308", ["first"]),
+        ("metric.loss:<0.25", []),
+        ("metric.loss:0.5,0.25", ["first"]),
+        ("-metric.loss:<0.3", ["second"]),
+        ("metric.loss:>0", ["first"]),
+        ("metric.other:>0", []),
+        ("metric.loss:<0.3 status:running", []),
+        ("metric.loss:<0.3 status:queued,running archived:any", ["first"]),
+        (f"metric.{'x' * 900}:<1", []),
+        ("metric.%s;--:<1", []),
         ("name:IRS", ["first"]),
         ("name:%", []),
         ("sec", ["second"]),
@@ -205,10 +224,36 @@ def test_every_order_pages_completely(editor: httpx.Client, sort: str) -> None:
 )
 def test_filters(editor: httpx.Client, q: str, names: list[str]) -> None:
     submit(editor, name="first", tags=["baseline"], parameters={"lr": 0.1})
-    submit(editor, name="second", parameters={"opt": "adam"}, priority="high")
+    submit(editor, name="second", parameters={"opt": "adam", "huge": 10**390}, priority="high")
+    with db.unit_of_work() as session:
+        session.execute(_LOSSES)
     answer = editor.get("/projects/ours/runs", params={"q": q})
     assert answer.status_code == 200, answer.text
     assert [item["name"] for item in answer.json()["items"]] == names
+
+
+_LOSSES = text("""
+  insert into metric_series (run_id, name, points, last_value)
+  select id, 'loss', 1, case name when 'first' then 0.25 else 'NaN'::float8 end from run
+""")
+
+
+@pytest.mark.parametrize("sort", ["created", "-created", "name", "-name"])
+def test_only_the_newest_are_looked_at_for_their_values(
+    editor: httpx.Client, sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_filters, "LOOKED_AT", 3)
+    for number in range(5):
+        submit(editor, name=f"n{number}", parameters={"lr": 1})
+    seen: list[str] = []
+    query = {"q": "param.lr:>0", "sort": sort, "limit": "2"}
+    for _ in range(3):
+        page = editor.get("/projects/ours/runs", params=query).json()
+        seen += [item["name"] for item in page["items"]]
+        if not page["next"]:
+            break
+        query["after"] = page["next"]
+    assert seen == (["n4", "n3", "n2"] if sort.startswith("-") else ["n2", "n3", "n4"])
 
 
 def test_a_filter_that_nobody_knows_names_the_nearest(editor: httpx.Client) -> None:

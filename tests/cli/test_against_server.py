@@ -96,7 +96,7 @@ def test_the_python_is_that_of_the_active_environment(world: World, tmp_path: Pa
     [
         ("run.toml", 'name = "file"\ncommand = ["a", "b"]\ncpu = "500m"\n[parameters]\nlr = 0.5\nseed = 1\n'),
         ("run.json", '{"name": "file", "command": ["a", "b"], "cpu": "500m", "parameters": {"lr": 0.5, "seed": 1}}'),
-        ("run.yaml", "name: file\ncommand: [a, b]\ncpu: 500m\nparameters:\n  lr: 0.5\n  seed: 1\n"),
+        ("run.yaml", "# why\nname: file\ncommand: [a, b]\ncpu: 500m\nparameters:\n  lr: 0.5\n  seed: 1\n"),
     ],
 )
 def test_a_spec_from_a_file_and_flags_over_it(world: World, name: str, text: str) -> None:
@@ -105,6 +105,9 @@ def test_a_spec_from_a_file_and_flags_over_it(world: World, name: str, text: str
     spec = world.cli.json("run", "show", run["id"], "--json=spec")["spec"]
     assert (run["name"], run["cpu"], spec["command"]) == ("file", "500m", ["a", "b"])
     assert spec["parameters"] == {"lr": 0.7, "seed": 1}
+    kept = world.cli.json("run", "capsule", run["id"], "--json=source_text")["source_text"]
+    assert (kept or "").startswith("# why\nname: file\n") == name.endswith(".yaml")
+    assert kept is None or "  lr: 0.7\n" in kept
 
 
 @pytest.mark.parametrize(

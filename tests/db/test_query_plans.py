@@ -5,8 +5,8 @@ scans are allowed, so that a plan is judged by what it reads and not by its form
 without a case here fails the last test.
 
 Not bounded, and so not here: filters that no index serves in the order of the list. A tag of every seventh run, a
-word of names, a parameter or a number of GPUs is looked for from the newest run on, and costs as many pages as
-there are runs between the hits.
+word of names, a parameter that equals a value or a number of GPUs is looked for from the newest run on, and costs as
+many pages as there are runs between the hits.
 """
 
 import datetime
@@ -42,6 +42,7 @@ from app.repositories import (
     pools,
     projects,
     retention,
+    run_filters,
     runs,
     secrets,
     tokens,
@@ -57,6 +58,7 @@ from tests import factories
 
 RUNS = 100_000
 PAGE = 50
+LOOKED_AT = 500
 # Tables that complete each row of a list, by their keys.
 DIMENSIONS = frozenset({"user", "project"})
 ALL = Actor(uuid.uuid4(), "admin", is_admin=True)
@@ -138,8 +140,8 @@ _MORE = [
     f"""insert into output (run_id, path, attempt, bytes, sha256, object_key)
        select {_ONE}, 'file-' || n, 1, n, 'x', 'x' from generate_series(1, 5000) n""",
     f"""insert into metric_series (run_id, name) select {_ONE}, 'metric-' || n from generate_series(1, 40) n""",
-    """insert into metric_series (run_id, name)
-       select id, 'loss' from (select id from run order by id limit 20000) r""",
+    """insert into metric_series (run_id, name, last_value)
+       select id, 'loss', split_part(name, '-', 2)::int % 1000 / 1000.0 from run where name ~ '^train-[0-9]+$'""",
     f"""insert into log_chunk (run_id, attempt, replica, first_line, lines, bytes, end_offset, first_at, last_at, data,
          object_key)
        select {_ONE}, 1, 0, 1 + n * 100, 100, 4096, n * 4096, now(), now(),
@@ -244,6 +246,17 @@ def _runs(q: str = "", sort: str = "-created", *, is_deep: bool = False) -> Ask:
     return ask
 
 
+def _looking(q: str, **options: Any) -> Ask:
+    """With fewer runs looked at than the project has."""
+
+    def ask(session: Session, world: World) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_filters, "LOOKED_AT", LOOKED_AT)
+            return _runs(q, **options)(session, world)
+
+    return ask
+
+
 def _items(session: Session, world: World) -> Any:
     now = datetime.datetime.now(datetime.UTC)
     return runs.list_run_items(session, world.actor, world.project, ITEM_FIELDS, limit=PAGE, now=now)
@@ -335,6 +348,12 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (runs.list_runs, "archived ones by name", _runs("archived:yes", sort="name"), PAGE),
     (runs.list_runs, "archived or not", _runs("archived:any"), PAGE),
     (runs.list_runs, "archived or not, of a state", _runs("archived:any status:failed"), PAGE),
+    (runs.list_runs, "of a usual value", _runs("metric.loss:<0.9"), PAGE),
+    (runs.list_runs, "of a usual value, deep", _runs("metric.loss:<0.9", is_deep=True), filters.LOOKED_AT // 2),
+    (runs.list_runs, "of a rare value", _looking("metric.loss:<0.05"), LOOKED_AT // 2),
+    (runs.list_runs, "of a rare value, by state", _looking("metric.loss:<0.05 status:failed,succeeded"), LOOKED_AT),
+    (runs.list_runs, "of a value by name", _looking("metric.loss:>0.05", sort="-name"), LOOKED_AT // 2),
+    (runs.list_runs, "of a parameter's value", _looking("param.lr:>=0.1", sort="created"), LOOKED_AT // 2),
     (experiments.list_experiments, "first", lambda s, w: experiments.list_experiments(s, w.project, limit=PAGE), PAGE),
     (
         experiments.list_experiments,

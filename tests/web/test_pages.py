@@ -194,6 +194,15 @@ def test_filters_that_make_no_sense_say_so_and_help(console: Console) -> None:
     assert 'value="stats:failed"' in page
 
 
+def test_what_is_looked_at_for_values_is_said(console: Console) -> None:
+    for language, words in (("en", "in the newest 5,000 runs that match"), ("zh", "最新 5,000 个任务")):
+        page = console.get("/projects/vision/runs?q=metric.none:<0.3", "alice", accept_language=language).text
+        assert words in page
+        assert words not in console.get("/projects/vision/runs?q=param.lr:0.1", "alice", accept_language=language).text
+    page = console.get("/projects/vision/runs?q=metric.loss:<much", "alice").text
+    assert "much is not a number such as 0.3" in page
+
+
 def test_chips_turn_terms_on_and_off(console: Console) -> None:
     page = console.get(f"{VISION}?q=status:failed+tag:baseline", "alice").text
     assert f'class="chip on" href="{VISION}?q=tag%3Abaseline"' in page

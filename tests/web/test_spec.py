@@ -1,5 +1,6 @@
 """The spec of a run: what was sent, what it became, what it ran in, and what differs from another run."""
 
+import html
 import re
 
 from sqlalchemy import func, select, text
@@ -27,7 +28,8 @@ def test_what_was_sent_and_what_it_became(console: Console) -> None:
         digest = session.scalar(select(Capsule.digest).where(Capsule.run_id == console.seed.ids["succeeded"]))
     assert f'id="manifest-hash">{digest}</code>' in page
     sent, resolved = page.split("As it was resolved", 1)
-    assert "hidden: 64" in sent
+    assert "&#34;hidden&#34;: 64" in sent
+    assert "as JSON: no text of it was sent" in sent
     assert "memory" not in sent.split("<main", 1)[1]
     assert "memory: 1Gi" in resolved
     for known in ("3.11.2", "/srv/venvs/digits/bin/python", "Linux 6.1.0-28-amd64", "x86_64", "torch", "2.5.1+cu124"):
@@ -106,3 +108,40 @@ def test_again_exactly(console: Console) -> None:
     assert refused.status_code == 409
     assert "It cannot be run again exactly" in refused.text
     assert "older than capsules" in refused.text
+
+
+WRITTEN = """\
+# The baseline: do not change the rate.
+script: |
+  echo hello   # of the script
+cpu: 1         # one is enough
+parameters: {lr: 0.10, note: "a # b"}
+name: written
+
+memory: 1Gi
+"""
+
+
+def test_what_was_written_is_kept_with_its_notes(console: Console) -> None:
+    posted = console.post(f"{VISION}/new", {"text": WRITTEN}, "alice")
+    assert posted.status_code == 303, posted.text
+    run = posted.headers["location"]
+    assert sent_on(console, run) == WRITTEN.rstrip("\n")
+    assert WRITTEN in html.unescape(console.get(f"{VISION}/new?from={run.rpartition('/')[2]}", "alice").text)
+    # Tags that came later stand in a copy of it; what was sent stays what was sent.
+    with db.unit_of_work() as session:
+        session.execute(text("update run set tags = '{kept}' where public_id = :id"), {"id": run.rpartition("/")[2]})
+    copied = html.unescape(console.get(f"{VISION}/new?from={run.rpartition('/')[2]}", "alice").text)
+    assert f"{WRITTEN}tags: [kept]\n" in copied
+    assert sent_on(console, run) == WRITTEN.rstrip("\n")
+    again = console.post(f"{run}/rerun-exact", {}, "alice").headers["location"]
+    assert sent_on(console, again) == f"{WRITTEN}tags: [kept]"
+
+
+def sent_on(console: Console, run: str) -> str:
+    """What the page says was sent."""
+    page = console.get(f"{run}/spec", "bob").text
+    found = re.search(r'data-copy="(.*?)"', page.split('id="sent"', 1)[1], re.DOTALL)
+    assert found
+    assert "as JSON" not in page
+    return html.unescape(found[1])

@@ -42,7 +42,7 @@ from app.api.schemas.runs import (
     run_read,
 )
 from app.domain.access import Action
-from app.domain.filters import MAX_LENGTH, FilterError, parse
+from app.domain.filters import LOOKED_AT, MAX_LENGTH, FilterError, parse
 from app.domain.names import RUN_ID
 from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
@@ -55,6 +55,10 @@ from app.workloads.findings import field_errors
 router = new_router("runs")
 
 RunId = Annotated[str, Path(max_length=200, description="The run's id.", examples=["r-7f3k2m9qwa"])]
+_FILTER = (
+    "A filter. `metric.NAME` (the last value) and comparisons of `param.NAME` are looked at in the newest"
+    f" {LOOKED_AT:,} runs that match the other terms."
+)
 _REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting)
 
 
@@ -73,7 +77,8 @@ def create_run(
     What could never start is refused here, with the nearest that could.
     """
     source = body.source.model_dump(exclude_none=True)
-    return _accepted(request, runs.submit_run(session, actor, project.id, body.spec, source, once=once))
+    made = runs.submit_run(session, actor, project.id, body.spec, source, once=once, source_text=body.source_text)
+    return _accepted(request, made)
 
 
 @router.get("/projects/{project}/runs", response_model=RunPage)
@@ -83,7 +88,9 @@ def list_runs(
     project: ProjectDep,
     actor: ActorDep,
     session: ReadSessionDep,
-    q: Annotated[str, Query(max_length=MAX_LENGTH, description="A filter.", examples=["status:failed owner:me"])] = "",
+    q: Annotated[
+        str, Query(max_length=MAX_LENGTH, description=_FILTER, examples=["status:failed owner:me metric.loss:>0.3"])
+    ] = "",
     sort: Annotated[Sort, Query(description="Order; - is descending.")] = "-created",
     after: AfterDep = None,
     limit: LimitDep = 50,
@@ -181,7 +188,8 @@ def rerun(
 @allowed(Action.RUN_READ, late=True)
 def read_capsule(run: RunId, actor: ActorDep, session: ReadSessionDep) -> Response:
     """What the run really was: its complete plan with a hash, its code, and what each attempt ran in."""
-    return wire.json_response(capsule_read(capsules.get_capsule(session, actor, _checked(run))))
+    found = capsules.get_capsule(session, actor, _checked(run))
+    return wire.json_response(capsule_read(found, capsules.sent_text(session, found.run)))
 
 
 @router.post("/runs/{run}:clone", status_code=202, responses=_REFUSALS, response_model=RunRead)

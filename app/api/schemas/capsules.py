@@ -63,6 +63,7 @@ class CapsuleRead(BaseModel):
                     "snapshot": None,
                     "image": None,
                     "source": {"git_commit": "1a2b3c4d", "git_dirty": False},
+                    "source_text": "# the baseline\nname: train\nscript: python train.py\ncpu: 1\n",
                     "attempts": [],
                 }
             ]
@@ -77,10 +78,14 @@ class CapsuleRead(BaseModel):
     snapshot: CapsuleSnapshot | None
     image: CapsuleImage | None
     source: dict[str, Any]
+    source_text: str | None = Field(
+        description="The YAML that the run was submitted as, comments kept, saying what was sent; null for one that was"
+        " not submitted as YAML."
+    )
     attempts: list[CapsuleAttempt]
 
 
-def capsule_read(found: RunCapsule) -> dict[str, Any]:
+def capsule_read(found: RunCapsule, source_text: str | None) -> dict[str, Any]:
     """A capsule as CapsuleRead has it."""
     plan = found.plan
     image, digest, kept = plan["spec"].get("image"), plan["spec"].get("snapshot"), found.kept.snapshot
@@ -99,6 +104,7 @@ def capsule_read(found: RunCapsule) -> dict[str, Any]:
         "snapshot": snapshot if digest else None,
         "image": {"name": image, "digest": None} if image else None,
         "source": found.run.source,
+        "source_text": source_text,
         "attempts": [_attempt(one) for one in found.kept.attempts],
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.api import wire
 from app.domain.quantities import format_cpu, format_memory
@@ -13,8 +13,9 @@ from app.domain.reasons import EVENTS, REASONS
 from app.i18n import translate
 from app.repositories.runs import PRIORITY_NAMES, EventRow, ItemRow, RunRow
 from app.settings import get_settings
-from app.workloads.base import Line
+from app.workloads.base import Line, plain_text
 from app.workloads.kinds.job import JobSpec
+from app.workloads.yaml_source import MAX_BYTES
 
 ShortLine = Annotated[Line, Field(max_length=200)]
 
@@ -42,6 +43,14 @@ class RunCreate(BaseModel):
 
     spec: JobSpec
     source: Source = Source()
+    source_text: Annotated[
+        Annotated[str, StringConstraints(max_length=MAX_BYTES), AfterValidator(plain_text)] | None,
+        Field(
+            description="The YAML that `spec` was read from. It is kept with its comments and shown as far as it says"
+            " the same; what is run is `spec` alone.",
+            examples=["# the baseline\nname: hello\ncommand: [python3, -c, \"print('hello')\"]\ncpu: 1\n"],
+        ),
+    ] = None
 
 
 class RunClone(BaseModel):

@@ -18,7 +18,7 @@ from app.errors import N_, AppError, FieldError, Invalid, NotFound, TooMany
 from app.i18n import translate
 from app.repositories import secrets as secret_repository
 from app.repositories.pools import Room
-from app.services import idempotency, plans, runs
+from app.services import capsules, idempotency, plans, runs
 from app.services.identity import ProjectRef, require
 from app.web import new_run_view as view
 from app.web import spec_form
@@ -56,7 +56,7 @@ def page(request: Request, project: str) -> Response:
     with visit(request) as visitor:
         found = _writable(visitor, project)
         origin = _origin(visitor, found, request.query_params.get("from", ""))
-        text = run_text.write(_spec_of(origin)) if origin else translate(visitor.language, STARTER)
+        text = _text_of(visitor, origin) if origin else translate(visitor.language, STARTER)
         made, _ = _build(visitor, found, origin, {"text": text, "was": text})
         shell = _shell(visitor, found, origin)
     if not made.focus and request.query_params.get("focus") == "yaml":
@@ -117,6 +117,7 @@ def _submit(visitor: Visitor, project: ProjectRef, origin: Any, checked: Checked
         once=claim,
         parent=origin,
         definition=runs.made_of(origin) if origin else None,
+        source_text=checked.text,
     )
 
 
@@ -135,8 +136,10 @@ def _origin(visitor: Visitor, project: ProjectRef, run: str) -> Any:
     return find_run(visitor, project.name, run)
 
 
-def _spec_of(origin: Any) -> dict[str, Any]:
-    return {**origin.spec, "tags": origin.tags, "experiment": origin.experiment, "kind": origin.kind}
+def _text_of(visitor: Visitor, origin: Any) -> str:
+    """The run's spec as it was written, with the labels of today; as Berth writes it where it was not sent as text."""
+    spec = {**origin.spec, "tags": origin.tags, "experiment": origin.experiment, "kind": origin.kind}
+    return capsules.sent_text(visitor.session, origin, spec) or run_text.write(spec)
 
 
 def _texts(form: FormData) -> dict[str, str]:
@@ -190,7 +193,7 @@ def _add_origin(made: NewRunPage, visitor: Visitor, origin: Any, checked: Checke
     snapshot = checked.value.get("snapshot")
     made.snapshot = snapshot[:12] if isinstance(snapshot, str) else ""
     if origin is not None:
-        before = _value_of(run_text.write(_spec_of(origin)))
+        before = _value_of(_text_of(visitor, origin))
         made.origin, made.origin_url = origin.public_id, f"{made.list_url}/{origin.public_id}"
         made.differs, changed, count = view.differences(before, checked)
         made.differs_title = view.differs_title(visitor.language, count)

@@ -31,7 +31,8 @@ def page(request: Request, project: str, run: str, diff: str = "") -> Response:
         view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
         found = capsules.capsule_of(visitor.session, row)
         may_write = can(visitor.actor, Action.RUN_WRITE, row.project_id) == Verdict.ALLOWED
-        made = spec_view.build(view, found, run_frame.run_url(row), may_write=may_write)
+        sent = capsules.sent_text(visitor.session, row)
+        made = spec_view.build(view, found, sent, run_frame.run_url(row), may_write=may_write)
         made.choices = _choices(visitor, view, made, row)
         made.asked = diff.strip()[:40]
         if made.asked == row.public_id:

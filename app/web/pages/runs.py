@@ -77,6 +77,7 @@ class RunsPage:
     chips: list[Chip] = field(default_factory=list)
     filter_error: str = ""
     filter_fix: str = ""
+    filter_note: str = ""
     order: str = "descending"
     order_url: str = ""
     name_order: str = ""
@@ -115,6 +116,7 @@ _CHIPS = [
     (N_("Mine"), "owner:me"),
     (N_("Archived"), "archived:yes"),
 ]
+_LOOKED_AT = N_("Metrics and compared parameters are looked at in the newest {count} runs that match the other terms.")
 
 
 @router.get("/projects/{project}")
@@ -163,6 +165,9 @@ def list_page(
     if problem:
         page.filter_error = translate(visitor.language, problem.message, **problem.slots)
         page.filter_fix = problem.fix or ""
+    if any(term.looks_at_values for term in terms):
+        count = formats.grouped(filters.LOOKED_AT)
+        page.filter_note = translate(visitor.language, _LOOKED_AT, count=count)
     page.is_empty = not rows and not q and not after
     if page.is_empty and page.may_write:
         page.start = start_view.build_first(visitor.language, found.name)
