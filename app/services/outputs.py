@@ -42,9 +42,9 @@ def rule_text(rules: Rules) -> str:
     """The rules in one line: "keep 30 days, keep the last 5 runs, keep tagged best, prod"."""
     parts = []
     if rules.keep_days is not None:
-        parts.append(f"keep {rules.keep_days} days")
+        parts.append(f"keep {rules.keep_days} day{'' if rules.keep_days == 1 else 's'}")
     if rules.keep_last is not None:
-        parts.append(f"keep the last {rules.keep_last} runs")
+        parts.append("keep the last run" if rules.keep_last == 1 else f"keep the last {rules.keep_last} runs")
     if rules.keep_tags:
         parts.append(f"keep tagged {', '.join(rules.keep_tags)}")
     return ", ".join(parts) or "none"

@@ -187,7 +187,9 @@ document.addEventListener("htmx:afterRequest", (event) => {
   heard = Date.now();
   back();
   const key = xhr.getResponseHeader("Berth-Outage") ?? "";
-  if (!notes || !polls(elt) || notes.dataset.key === key) return;
+  if (!notes || !polls(elt)) return;
+  if (!$("[data-poll]")) notes.remove(); // nothing lives here any more
+  if (notes.dataset.key === key || !notes.isConnected) return;
   notes.dataset.key = key;
   htmx.ajax("GET", location.href, { source: notes, target: notes, select: "#outage", swap: "outerHTML" });
 });

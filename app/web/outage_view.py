@@ -20,7 +20,7 @@ _SAYS = {
     ),
     "worker": (
         N_("Berth's worker has not answered since {time}."),
-        N_("Runs start, stop and end later than usual; nothing is lost."),
+        N_("Runs start, stop and change state later than usual; nothing is lost."),
     ),
 }
 

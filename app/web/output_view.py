@@ -161,9 +161,13 @@ def rule_text(view: View, rules: Rules) -> str:
     """The rules in one line."""
     parts = []
     if rules.keep_days is not None:
-        parts.append(view.say("keep {number} days", number=rules.keep_days))
+        parts.append(translate_plural(view.language, "keep {number} day", "keep {number} days", rules.keep_days))
     if rules.keep_last is not None:
-        parts.append(view.say("keep the last {number} runs", number=rules.keep_last))
+        parts.append(
+            translate_plural(
+                view.language, "keep the last {number} run", "keep the last {number} runs", rules.keep_last
+            )
+        )
     if rules.keep_tags:
         parts.append(view.say("keep what is tagged {tags}", tags=", ".join(rules.keep_tags)))
     return view.say(", ").join(parts) or view.say("everything stays")
