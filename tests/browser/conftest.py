@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select, text
 from app import db
 from app.main import create_app
 from app.models import Base, Run
-from app.services import sessions
+from app.services import outages, sessions
 from app.web.pages import runs
 from tests.browser.seed import Seed, seed
 
@@ -42,6 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-baseline", action="store_true", help="keep the core pages as they look now")
 
 
+_LEAD = text("""
+    insert into lease (name, holder, term, until)
+    select name, 'one', 1, now() + make_interval(secs => :left) from unnest(array['dispatch', 'admission']) as name
+    on conflict (name) do update set until = excluded.until
+""")
+
+
 @dataclass
 class Site:
     """A running Berth. `seed` says what is in it."""
@@ -49,6 +56,16 @@ class Site:
     url: str
     seed: Seed
     engine: Engine
+    is_led: bool = True
+
+    def lead(self, is_led: bool) -> None:
+        """Whether the controller's loops are led, or were until a minute ago."""
+        if is_led == self.is_led:
+            return
+        self.is_led = is_led
+        with self.engine.begin() as connection:
+            connection.execute(_LEAD, {"left": 3600 if is_led else -60})
+        outages.forget()
 
     def cookies(self, user: str | None, **preferences: str) -> list[Any]:
         """What a browser context needs to be `user`; `theme`, `language` and `zone` as the pages keep them."""
@@ -100,6 +117,7 @@ def empty() -> None:
     tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
     with db.engine().begin() as connection:
         connection.execute(text(f"truncate {tables} restart identity cascade"))
+    outages.forget()
     runs.forget()  # rows of ended runs, known by ids that are used again
 
 
