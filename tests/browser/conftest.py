@@ -42,11 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-baseline", action="store_true", help="keep the core pages as they look now")
 
 
-_LEAD = text("""
-    insert into lease (name, holder, term, until)
-    select name, 'one', 1, now() + make_interval(secs => :left) from unnest(array['dispatch', 'admission']) as name
-    on conflict (name) do update set until = excluded.until
-""")
+_END = text("insert into lease (name, holder, term, until) values ('dispatch', 'one', 1, now() - interval '1 minute')")
 
 
 @dataclass
@@ -56,15 +52,15 @@ class Site:
     url: str
     seed: Seed
     engine: Engine
-    is_led: bool = True
+    is_outage: bool = False
 
-    def lead(self, is_led: bool) -> None:
-        """Whether the controller's loops are led, or were until a minute ago."""
-        if is_led == self.is_led:
+    def end_leases(self, is_outage: bool) -> None:
+        """Whether the controller was heard until a minute ago, or, as it was seeded, never."""
+        if is_outage == self.is_outage:
             return
-        self.is_led = is_led
+        self.is_outage = is_outage
         with self.engine.begin() as connection:
-            connection.execute(_LEAD, {"left": 3600 if is_led else -60})
+            connection.execute(_END if is_outage else text("delete from lease"))
         outages.forget()
 
     def cookies(self, user: str | None, **preferences: str) -> list[Any]:

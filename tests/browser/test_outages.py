@@ -13,13 +13,13 @@ def test_notes_come_and_go(visitor: Any, site: Site) -> None:
     pages = [open_page(visitor, site, path) for path in (run_url(site, "running"), VISION)]
     assert not pages[0].is_visible("#outage")
     try:
-        site.lead(False)
+        site.end_leases(True)
         for page in pages:
             page.locator("#outage .note").wait_for()
         until(pages[0], f"{STATE}.includes('as of')")
         assert pages[0].locator("#log-state.on").count() == 0
     finally:
-        site.lead(True)
+        site.end_leases(False)
     for page in pages:
         page.locator("#outage .note").wait_for(state="detached")
     pages[0].locator("#log-state.on").wait_for()
@@ -29,16 +29,16 @@ def test_a_server_that_hangs_is_noticed(visitor: Any, site: Site) -> None:
     held: list[Any] = []
     page = open_page(visitor, site, run_url(site, "running"))
     page.locator("#log-state.on").wait_for()
-    page.route("**/runs/*/live?*", held.append)
-    page.route("**/runs/*/after?*", held.append)
+    page.route("**/runs/*/live?*", lambda route: held.append(route))
+    page.route("**/runs/*/after?*", lambda route: held.append(route))
     until(page, f"{STATE}.includes('as of')")
     assert page.is_visible("#toasts .toast")
     shown = page.evaluate(RUNNING)
     page.wait_for_timeout(1200)
     assert page.evaluate(RUNNING) == shown, "it is not known to go on"
-    page.unroute_all()
     for route in held:
         route.continue_()
+    page.unroute_all()
     page.locator("#log-state.on").wait_for()
     page.locator("#toasts .toast").wait_for(state="detached")
 
