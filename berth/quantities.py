@@ -39,3 +39,8 @@ def show_size(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
+
+
+def show_count(number: int, one: str) -> str:
+    """For people: "1 file", "2 files"; `one` is a noun whose plural ends in s."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"

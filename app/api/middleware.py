@@ -84,6 +84,8 @@ class Edge:
                 present = {name for name, _ in own}
                 own += [pair for pair in self.headers if pair[0] not in present]
                 own.append((b"x-request-id", request_id.encode()))
+                if outage := scope.get("berth.outage"):
+                    own.append((b"berth-outage", outage.encode()))
                 message = {**message, "headers": own}
             elif is_head:
                 message = {**message, "body": b""}

@@ -1,5 +1,6 @@
 """How well Berth's parts are: pure judgement of what was measured, each with its remedy in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -161,3 +162,44 @@ def judge_no_cluster() -> Check:
     says = N_("None was found yet.")
     fix = N_("The controller finds that of this machine within seconds of its start: load the page again.")
     return Check("cluster:", Health.WARN, says, fix, age_seconds=None)
+
+
+LEASE_LATE = 3.0  # a change of leaders takes that long
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Something that does not answer, for everybody who looks at runs: `part` is controller, worker or cluster.
+
+    `since` (seconds since 1970) is when it was last heard.
+    """
+
+    part: str
+    since: float
+    name: str = ""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what is shown of runs is as old as that. Without a worker it is right, and late to come."""
+        return self.part != "worker"
+
+
+def judge_outages(
+    now: float,
+    ended: Mapping[str, float],
+    held: Mapping[str, float],
+    clusters: Mapping[str, float],
+    worker_age: float | None,
+) -> tuple[Outage, ...]:
+    """What does not answer. `ended` is for how long leases are over (negative: not yet), `held` for how long each is
+    taken, `clusters` how long ago each was heard; all in seconds. What was never heard is missing in them.
+
+    Clusters are heard through the controller, so without it nothing is said about them.
+    """
+    lost = [now - age - held[name] for name, age in ended.items() if age > LEASE_LATE]
+    found = [Outage("controller", min(lost))] if lost else []
+    if ended and not lost:
+        found += [Outage("cluster", now - age, name) for name, age in sorted(clusters.items()) if age > CLUSTER_LATE]
+    if worker_age is not None and worker_age > WORKER_LATE:
+        found.append(Outage("worker", now - worker_age))
+    return tuple(found)

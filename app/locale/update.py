@@ -24,6 +24,7 @@ KEYWORDS: dict[str, Any] = {
     "translate": (2,),
     "with_markup": (2,),
     "translate_plural": (2, 3),
+    "plurals": (1, 2),
 }
 
 

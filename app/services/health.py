@@ -26,7 +26,7 @@ WORKERS_KEY = "berth:workers"  # a sorted set: who, by when it was last heard
 _QUEUE = "berth"
 _NO_PROJECT = uuid.UUID(int=0)  # where the object store is tried
 _PATIENCE = 4.0
-_LOOPS = ("dispatch", "admission", "housekeeping")
+_LOOPS = ("dispatch", "admission")
 _LOOPS_HERE = ("watch:local", "logs:local")
 
 
@@ -106,12 +106,17 @@ def _ask_postgres(session: Session) -> _Known:
 
 
 def _judge_loops(leases: dict[str, float]) -> list[Check]:
-    needed = _LOOPS + (_LOOPS_HERE if get_settings().local.enabled else ())
+    needed = (*needed_loops(), "housekeeping")
     names = [*needed, *sorted(leases.keys() - set(needed))]
-    return [health.judge_loop(name, leases.get(name), _held(name, leases.get(name))) for name in names]
+    return [health.judge_loop(name, leases.get(name), held_seconds(name, leases.get(name))) for name in names]
 
 
-def _held(name: str, left: float | None) -> float:
+def needed_loops() -> tuple[str, ...]:
+    """The loops of the controller that runs and what is shown of them depend on."""
+    return _LOOPS + (_LOOPS_HERE if get_settings().local.enabled else ())
+
+
+def held_seconds(name: str, left: float | None = None) -> float:
     """For how long the loop's lease is taken: twice its pause where that is longer than usual."""
     usual = max(get_settings().convergence.leader_seconds, 2 * get_settings().convergence.sweep_seconds)
     if name == "housekeeping":

@@ -35,10 +35,14 @@ export function span(seconds) {
   if (s < 86400) return Math.floor(s / 3600) + H + gap + two(Math.floor((s % 3600) / 60)) + M;
   return Math.floor(s / 86400) + D + gap + Math.floor((s % 86400) / 3600) + H;
 }
+// Until when what is shown is known: now, but for a server that does not answer, or the notes of what else does not.
+let heard = Date.now(), offline = null;
+export const knownUntil = () => Math.min(offline ? heard : Date.now(), Number($("#outage")?.dataset.until) || Infinity);
 setInterval(() => {
   if (document.hidden) return;
+  const now = Date.now(), known = knownUntil();
   for (const el of $$("[data-since]")) {
-    const text = span((Date.now() - Number(el.dataset.since)) / 1000);
+    const since = Number(el.dataset.since), text = span(((since < known ? known : now) - since) / 1000);
     if (el.textContent !== text) el.textContent = text;
   }
 }, 1000);
@@ -176,13 +180,30 @@ const isHeld = (el) => {
   const selection = getSelection();
   return el.contains(document.activeElement) || (!selection.isCollapsed && selection.containsNode(el, true));
 };
+// A poll without an answer says so soon, waits on for the answer of a slow server, and for a lost one not for ever.
+const PATIENCE = 2500;
+document.addEventListener("htmx:configRequest", (event) => { if (polls(event.detail.elt)) event.detail.timeout = 8 * PATIENCE; });
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (polls(event.detail.elt)) { if (document.hidden) event.preventDefault(); }
-  else $("#slow")?.classList.add("on");
+  const { elt, xhr } = event.detail;
+  if (!polls(elt)) $("#slow")?.classList.add("on");
+  else if (document.hidden) event.preventDefault();
+  else {
+    const waits = setTimeout(away, PATIENCE);
+    xhr.addEventListener("loadend", () => clearTimeout(waits));
+  }
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   $("#slow")?.classList.remove("on");
-  if (event.detail.successful && offline) { offline.remove(); offline = null; }
+  const { elt, successful, xhr } = event.detail, notes = $("#outage");
+  if (!successful) return;
+  heard = Date.now();
+  back();
+  const key = xhr.getResponseHeader("Berth-Outage") ?? "";
+  if (!notes || !polls(elt)) return;
+  if (!$("[data-poll]")) notes.remove(); // nothing lives here any more
+  if (notes.dataset.key === key || !notes.isConnected) return;
+  notes.dataset.key = key;
+  htmx.ajax("GET", location.href, { source: notes, target: notes, select: "#outage", swap: "outerHTML" });
 });
 let isPoll = false, rowsBefore = 0;
 document.addEventListener("htmx:beforeSwap", (event) => {
@@ -206,7 +227,7 @@ document.addEventListener("htmx:oobBeforeSwap", (event) => {
 document.addEventListener("htmx:afterSettle", (event) => {
   if (!isPoll && event.detail.target.id === "rows") $$("#rows tr")[rowsBefore]?.querySelector("a")?.focus();
 });
-let offline = null;
 const away = () => { offline ??= toast($("#toast-offline"), true); };
+const back = () => { offline?.remove(); offline = null; };
 document.addEventListener("htmx:sendError", away);
-addEventListener("online", () => { offline?.remove(); offline = null; });
+addEventListener("online", back);

@@ -1,10 +1,11 @@
 // A log: on a page of its own, and its end on the run's first page. Lines are drawn as app/web/loglines.py draws them.
-import { $, $$, actions, toast } from "./app.js";
+import { $, $$, actions, knownUntil, span, toast } from "./app.js";
 
 const BLOCK = 500, HEIGHT = 19, LONGEST = 16384, SEGMENT = 400000, KEPT = 3;
 const escapes = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
 const escape = (text) => text.replace(/[&<>"']/g, (c) => escapes[c]);
-const fill = (text, slots) => text.replace(/\{(\w+)\}/g, (all, name) => slots[name] ?? all);
+// A text has one form, or that of one and that of many.
+const fill = (text, slots, n = 0) => text.split("|").at(n === 1 ? 0 : -1).replace(/\{(\w+)\}/g, (all, name) => slots[name] ?? all);
 const counted = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ","); // toLocaleString would load the tables of all languages
 
 // ---- one line ------------------------------------------------------------------------------------------------
@@ -46,7 +47,7 @@ function apply(parameters, classes) {
 }
 let needle = null; // what a search looks for, as a pattern
 const marked = (text) => needle ? text.split(needle).map((part, i) => i % 2 ? `<mark>${escape(part)}</mark>` : escape(part)).join("") : escape(text);
-export function markup(text, moreWords = "{number}") {
+export function markup(text, moreWords = "{count}") {
   const more = text.length - LONGEST;
   if (more > 0) text = text.slice(0, LONGEST);
   let made = "", position = 0;
@@ -60,7 +61,7 @@ export function markup(text, moreWords = "{number}") {
     }
   }
   piece(text.slice(position));
-  return more > 0 ? `${made} <i class="cut">${escape(fill(moreWords, { number: more }))}</i>` : made;
+  return more > 0 ? `${made} <i class="cut">${escape(fill(moreWords, { count: more }, more))}</i>` : made;
 }
 
 // ---- the log -------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ if (card && view) {
   const kindOf = (line) => line.stream === "gap" ? " gap" : line.stream === "berth" ? " b"
     : ERROR.test(line.text.slice(0, 2000).replace(SGR, "")) ? " e" : "";
   const draw = (line, before) => {
-    const text = line.gap ? escape(fill(says.saysGap, line.gap)) : markup(line.text, says.saysMore);
+    const text = line.gap ? escape(fill(says.saysGap, line.gap, line.gap.lines)) : markup(line.text, says.saysMore);
     return `<span class="l${kindOf(line)}" id="L${line.n}" data-n="${line.n}" data-ms="${line.ms}" data-g="${gutter(line.n, line.ms, before)}">${text}</span>`;
   };
   const drawAll = (lines) => lines.map((line, i) => draw(line, lines[i - 1]?.ms)).join("");
@@ -234,12 +235,17 @@ if (card && view) {
     followButton?.setAttribute("aria-pressed", String(follow));
     if (follow) { unseen = 0; below.hidden = true; toEnd(); }
   };
-  let told = "on";
-  const tell = (kind) => {
+  let told = isLive ? "on" : "done", known = Date.now(); // when what is shown was last known to be all there is
+  const tell = (kind = told) => {
+    const now = Date.now(), until = knownUntil();
     told = kind;
-    state.textContent = fill({ on: says.saysLive, off: says.saysAway, done: says.saysEnded }[kind], { number: counted(total) });
-    state.className = `live ${kind === "done" ? "" : kind}`;
+    if (kind === "on" && until > now - 1000) known = now;
+    else { known = Math.min(known, until); if (kind === "on") kind = "off"; }
+    const text = { on: total ? says.saysLive : says.saysWaits, off: says.saysAway, done: says.saysEnded }[kind];
+    state.textContent = fill(text, { count: counted(total), age: span((now - known) / 1000) }, total);
+    state.className = kind === "on" && total ? "live on" : "live";
   };
+  if (isLive) setInterval(() => { if (told !== "done" && !document.hidden) tell(); }, 1000);
   let batch = [], frame = 0;
   function append() {
     frame = 0;
@@ -264,13 +270,13 @@ if (card && view) {
       if (loaded.has(k)) pre.insertAdjacentHTML("beforeend", draw(line, Number(pre.lastElementChild?.dataset.ms) || 0));
       else size(pre, k);
     }
-    tell(told); // what came just before the server went is drawn after that was said
+    tell(); // what came just before the server went is drawn after that was said
     paintMap();
     if (follow) { toEnd(); shed(); }
     else {
       unseen += lines.length;
       below.hidden = false;
-      $("span", below).textContent = fill(says.saysNew, { number: counted(unseen) });
+      $("span", below).textContent = fill(says.saysNew, { count: counted(unseen) }, unseen);
     }
   }
   // For all its tabs a browser opens six connections to a server: so many tabs follow by a stream, the rest by asking.

@@ -7,7 +7,7 @@ be put together; logs and objects are read after it, too.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
@@ -16,9 +16,11 @@ from sqlalchemy.orm import Session
 from app import i18n
 from app.db import read_session, unit_of_work
 from app.domain.access import Actor
+from app.domain.health import Outage
 from app.errors import NotFound, Unauthenticated
-from app.services import identity, sessions
+from app.services import identity, outages, sessions
 from app.services.identity import Identity, ProjectRef
+from app.web import outage_view
 from app.web.formats import zone_of
 from app.web.templating import THEMES, ProjectLink, Shell
 
@@ -38,6 +40,7 @@ class Visitor:
     zone: tzinfo
     csrf: str
     path: str
+    outages: tuple[Outage, ...] = ()
 
     @property
     def signed_in(self) -> Identity:
@@ -58,9 +61,12 @@ class Visitor:
             raise NotFound
         return found
 
-    def shell(self, project: str | None = None) -> Shell:
-        """The frame of a page; the page adds its title, its breadcrumb and its keys."""
+    def shell(self, project: str | None = None, *, is_live: bool = False) -> Shell:
+        """The frame of a page; the page adds its title, its breadcrumb and its keys. A live one says what of Berth
+        does not answer, and its polls bring and remove that."""
         made = Shell(self.language, self.theme, self.csrf, self.path, zone=str(self.zone))
+        if is_live:
+            made.outage = outage_view.build(self.outages, self.language, self.zone, datetime.now(UTC))
         if self.identity is not None:
             actor = self.identity.actor
             made.user = actor.name
@@ -98,6 +104,9 @@ def visit(request: Request) -> Iterator[Visitor]:
         language, theme = preferences(request, found)
         request.scope["berth.language"] = language
         hashed = found.actor.session_hash if found else None
+        told = outages.list_outages(session) if found and request.method == "GET" else ()
+        if told and "hx-request" in headers:
+            request.scope["berth.outage"] = outage_view.key_of(told)
         yield Visitor(
             session,
             found,
@@ -106,6 +115,7 @@ def visit(request: Request) -> Iterator[Visitor]:
             zone_of(request.cookies.get(ZONE_COOKIE)),
             sessions.csrf_token(hashed) if hashed else "",
             own_path(request),
+            told,
         )
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from app.errors import N_
-from app.i18n import translate
+from app.i18n import translate, translate_plural
 from app.services import logs
 from app.services.logs import Line, Place
 from app.web import formats
@@ -85,14 +84,13 @@ def build(row: Any, url: str, asked: Asked, language: str, zone: datetime.tzinfo
     facts = logs.read_facts(row.id, attempt)
     lines = facts.lines
     is_followed = is_live and attempt == max(numbers, default=1)
-    counted = formats.grouped(lines)
     made = LogView(
         api_url=f"/api/v1/runs/{row.public_id}/logs",
         attempt=attempt,
         replica=0,
         lines=lines,
         is_live=is_followed,
-        state=translate(language, N_("live, {number} lines") if is_followed else N_("{number} lines"), number=counted),
+        state=_state(language, lines, is_followed),
         start_ms=_start(row, attempt),
         download_url=f"/api/v1/runs/{row.public_id}/logs?{urlencode({'attempt': attempt, 'download': 'plain'})}",
         download_name=f"{row.public_id}-{attempt}.log",
@@ -109,6 +107,16 @@ def build(row: Any, url: str, asked: Asked, language: str, zone: datetime.tzinfo
     elif lines:
         _fill(made, row.id, url, asked.line, language, zone)
     return made
+
+
+def _state(language: str, lines: int, is_followed: bool) -> str:
+    """What stands at the dot; log.js goes on with it."""
+    if is_followed and not lines:
+        return translate(language, "waiting for the first line")
+    count = formats.grouped(lines)
+    if is_followed:
+        return translate_plural(language, "live, {count} line", "live, {count} lines", lines, count=count)
+    return translate_plural(language, "{count} line", "{count} lines", lines, count=count)
 
 
 def _fill(made: LogView, run_id: uuid.UUID, url: str, line: int, language: str, zone: datetime.tzinfo) -> None:
@@ -137,8 +145,9 @@ def _search(made: LogView, run_id: uuid.UUID, q: str, language: str, zone: datet
     hits = logs.search(run_id, q[:200], made.attempt)
     shown = logs.read_lines(run_id, made.attempt, 0, hits.lines[:_HITS_SHOWN])
     made.blocks = _blocks(shown, language, zone)
-    number = formats.grouped(len(hits.lines)) + ("+" if hits.is_capped or hits.is_partial else "")
-    made.hits = translate(language, "{number} lines found", number=number)
+    number = len(hits.lines)
+    count = formats.grouped(number) + ("+" if hits.is_capped or hits.is_partial else "")
+    made.hits = translate_plural(language, "{count} line found", "{count} lines found", number, count=count)
 
 
 def _start(row: Any, attempt: int) -> int:

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from app.domain.loglines import Record, read_gap, shown
-from app.errors import N_
-from app.i18n import translate
+from app.i18n import translate_plural
 
 BLOCK = 500  # lines in one <pre>; the script fetches by the same blocks
 LONGEST = 16 << 10  # characters shown of one line; the rest is in the download
 
-_GAP = N_("{lines} lines ({bytes} bytes) are missing here: {why}")
-_MORE = N_("{number} more characters are in the download")
 
 _SGR = re.compile(r"\x1b\[([0-9;:]{0,64})m")
 _ERROR = re.compile(
@@ -44,7 +41,15 @@ def view(number: int, record: Record, language: str, zone: datetime.tzinfo) -> L
     """A line with its gutter: number and time of day."""
     if record.stream == "g":
         gap = read_gap(record.text)
-        told = translate(language, _GAP, lines=gap.lines, bytes=gap.bytes, why=shown(gap.why.encode()))
+        told = translate_plural(
+            language,
+            "{lines} line ({bytes} bytes) is missing here: {why}",
+            "{lines} lines ({bytes} bytes) are missing here: {why}",
+            gap.lines,
+            lines=gap.lines,
+            bytes=gap.bytes,
+            why=shown(gap.why.encode()),
+        )
         return LineView(number, record.at_ms, gutter(number, record.at_ms, zone), " gap", escape(told))
     text = shown(record.text, colour=True)
     kind = " b" if record.stream == "b" else " e" if _ERROR.search(_SGR.sub("", text[:2000])) else ""
@@ -67,7 +72,13 @@ def markup(text: str, language: str = "en") -> Markup:
         text = text[:LONGEST]
     made = _coloured(text) if "\x1b" in text else escape(text)
     if more > 0:
-        made += Markup(' <i class="cut">{}</i>').format(translate(language, _MORE, number=more))
+        told = translate_plural(
+            language,
+            "{number} more character is in the download",
+            "{number} more characters are in the download",
+            more,
+        )
+        made += Markup(' <i class="cut">{}</i>').format(told)
     return made
 
 

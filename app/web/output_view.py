@@ -12,6 +12,7 @@ from app.domain import previews
 from app.domain.previews import Image, NotThat, Table, Tensor
 from app.domain.retention import Rules
 from app.errors import N_
+from app.i18n import translate_plural
 from app.repositories.outputs import FolderFacts, FolderRow, OutputRow
 from app.services import outputs
 from app.web import formats
@@ -201,7 +202,9 @@ def _special(
         length = previews.tensor_header_size(head, row.bytes)
         tensors, metadata = previews.read_tensors(header or b"", row.bytes - 8 - length)
         shown = [(one, " × ".join(map(str, one.shape)) or "–", formats.size(one.size)) for one in tensors]
-        title = view.say("{number} tensors", number=formats.grouped(len(tensors)))
+        title = translate_plural(
+            view.language, "{count} tensor", "{count} tensors", len(tensors), count=formats.grouped(len(tensors))
+        )
         left = len(shown) - previews.TENSORS
         cut = view.say("The first {number}", number=previews.TENSORS) if left > 0 else ""
         facts = list(metadata.items())[:50]

@@ -33,7 +33,7 @@ def seen_state(row: Any) -> str:
 
 def run_shell(visitor: Visitor, row: Any, key: str) -> Shell:
     """Of the run's page on the tab `key`: heading, state, breadcrumb, tabs and keys."""
-    shell = visitor.shell(row.project)
+    shell = visitor.shell(row.project, is_live=row.state not in TERMINAL)
     say = visitor.language
     runs_url = f"/projects/{quote(row.project)}/runs"
     own = run_url(row)

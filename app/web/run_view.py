@@ -12,7 +12,7 @@ from app.domain.names import RUN_ID
 from app.domain.states import TERMINAL, RunState
 from app.errors import N_
 from app.web import formats, reasons, statuses
-from app.web.pages.runs import is_stopping, resources, spans
+from app.web.pages.runs import growing_since, is_stopping, resources, spans
 from app.web.run_phases import Phase, View, build_phases
 from app.web.run_tables import AttemptRow, EventRow, OutputRow
 from app.web.start_view import Step
@@ -34,12 +34,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Fact:
-    """One of the large figures; `part` in thousandths draws a bar below it."""
+    """One of the large figures; `part` in thousandths draws a bar below it, `since` (ms) is set while it grows."""
 
     label: str
     value: str
     unit: str = ""
     part: int | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ def _entry(spec: Mapping[str, Any]) -> str:
 
 def _facts(view: View, row: Any) -> list[Fact]:
     waited, ran = spans(row, view.now)
+    waiting_since, running_since = growing_since(row)
     made = []
     if row.progress_total:
         done = row.progress_done or 0
@@ -236,9 +238,9 @@ def _facts(view: View, row: Any) -> list[Fact]:
         )
     if row.exit_code is not None:
         made.append(Fact(view.say("Exit code"), str(row.exit_code)))
-    made.append(Fact(view.say("Waited"), formats.span(waited, view.language)))
+    made.append(Fact(view.say("Waited"), formats.span(waited, view.language), since=waiting_since))
     if ran is not None:
-        made.append(Fact(view.say("Ran"), formats.span(ran, view.language)))
+        made.append(Fact(view.say("Ran"), formats.span(ran, view.language), since=running_since))
     made.append(Fact(view.say("Asks for"), resources(row)))
     usage = _usage(row)
     if usage.get("max_rss_bytes"):

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from app.i18n import DEFAULT, LANGUAGES, translate, translate_plural
 from app.web import assets, keys, navigation
+from app.web.outage_view import OutageView
 
 FOLDER = Path(__file__).parent.parent / "templates"
 THEMES = ("light", "dark")
@@ -75,6 +76,7 @@ class Shell:
     status_url: str = ""  # where `status` is asked for again; "" where it stays as it is
     tabs: list[TabLink] = field(default_factory=list)
     done: str = ""
+    outage: OutageView | None = None  # on pages that show live things
 
     @property
     def html_language(self) -> str:
@@ -123,6 +125,7 @@ def environment(language: str) -> Environment:
         _=say,
         gettext=say,
         ngettext=partial(translate_plural, language),
+        plurals=partial(plurals, language),
         with_markup=partial(with_markup, language),
         icon=icon,
         prose=prose,
@@ -154,6 +157,11 @@ def with_markup(language: str, text: str, **slots: Any) -> Markup:
     """A translated text whose slots may be markup; what is not is escaped, and so is the text."""
     safe = {name: escape(value) for name, value in slots.items()}
     return Markup(str(escape(translate(language, text)))).format(**safe)  # noqa: S704 - escaped just now
+
+
+def plurals(language: str, singular: str, plural: str) -> str:
+    """Both forms of a text for a script, which takes the first for one; their slots stay, and `{number}` is none."""
+    return "|".join(translate_plural(language, singular, plural, number) for number in (1, 2))
 
 
 def prose(text: str) -> Markup:

@@ -61,7 +61,9 @@ def store_outputs(cluster: HasOutputs, run_id: uuid.UUID, public_id: str, attemp
     told = None
     if left_out:
         told = {
-            "message": f"{left_out} files with {left_out_bytes} bytes were left out",
+            "message": f"left out: {left_out} files, {left_out_bytes} bytes"
+            if left_out != 1
+            else f"left out: 1 file, {left_out_bytes} bytes",
             "files": left_out,
             "bytes": left_out_bytes,
             "max_files": limits.output_files,

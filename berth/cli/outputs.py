@@ -8,7 +8,7 @@ from berth.cli.exits import Exit
 from berth.cli.output import Column
 from berth.cli.shell import Shell
 from berth.cli.text import plain
-from berth.quantities import show_size
+from berth.quantities import show_count, show_size
 
 _FIELDS = ("kind", "path", "bytes", "sha256", "attempt", "created_at", "files", "removed", "removed_at", "removed_by")
 _RULES = ("keep_days", "keep_last", "keep_tags", "notice_hours", "version", "updated_at", "announced")
@@ -63,7 +63,10 @@ def _show(shell: Shell) -> int:
         shell.out.object(rules)
         return Exit.OK
     announced = rules.get("announced") or {}
-    due = f"{announced['runs']} runs, {show_size(announced['bytes'])}, on {announced['due_at']}" if announced else None
+    due = None
+    if announced:
+        runs = show_count(announced["runs"], "run")
+        due = f"{runs}, {show_size(announced['bytes'])}, on {announced['due_at']}"
     shell.out.facts(
         [
             ("Keep days", rules.get("keep_days")),
@@ -76,6 +79,11 @@ def _show(shell: Shell) -> int:
     if rules.get("keep_days") is None and rules.get("keep_last") is None:
         shell.out.say("no rule removes anything; all outputs stay")
     return Exit.OK
+
+
+def _total(found: dict[str, Any]) -> str:
+    counts = show_count(found["runs"], "run"), show_count(found["files"], "file")
+    return f"{', '.join(counts)}, {show_size(found['bytes'])}"
 
 
 def _rule_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +102,7 @@ def _set(shell: Shell) -> int:
     options = shell.options
     if options.days is not None or options.last is not None:
         seen = shell.client.retention.preview(options.days, options.last, options.tag)
-        what = f"{seen['runs']} runs, {seen['files']} files, {show_size(seen['bytes'])}"
+        what = _total(seen)
         if not shell.out.confirm(f"These rules would remove {what} now. Set them?", options.yes):
             return Exit.OK
     rules = shell.client.retention.set(options.days, options.last, options.tag, options.notice)
@@ -119,7 +127,7 @@ def _preview(shell: Shell) -> int:
         Column("SIZE", lambda one: show_size(one.get("bytes") or 0), lambda one: one.get("bytes"), is_number=True),
     ]
     shell.out.table(found["items"], columns, "", key="run")
-    shell.out.say(f"would remove {found['runs']} runs, {found['files']} files, {found['bytes']} bytes")
+    shell.out.say(f"would remove {_total(found)}")
     return Exit.OK
 
 

@@ -8,6 +8,7 @@ from berth.cli.exits import Exit
 from berth.cli.output import Column
 from berth.cli.shell import Shell
 from berth.errors import InvalidInput
+from berth.quantities import show_count
 
 _FIELDS = ("name", "title", "role", "version", "created_at")
 _MEMBER_FIELDS = ("name", "display_name", "role", "kind", "disabled", "created_at")
@@ -71,7 +72,7 @@ def _delete(shell: Shell) -> int:
     name = shell.options.name
     if not shell.options.dry_run:
         going = shell.client.projects.delete(name, dry_run=True).raw
-        told = f"{going.get('runs')} runs, {going.get('outputs')} outputs, {going.get('members')} members"
+        told = ", ".join(show_count(going.get(f"{one}s") or 0, one) for one in ("run", "output", "member"))
         if not shell.out.confirm(f"{name} is deleted for ever, with {told}. Go on?", shell.options.yes):
             return Exit.OK
     found = shell.client.projects.delete(name, dry_run=shell.options.dry_run).raw

@@ -119,7 +119,9 @@ def _printer(shell: Shell) -> "Callable[[LogLine], None]":
             return
         text = coloured(line.text) if out.has_colour else plain(line.text, keep_lines=True)
         if line.gap is not None:
-            gap = f"{line.gap.get('lines')} lines ({line.gap.get('bytes')} bytes) are missing: {line.gap.get('why')}"
+            lines = line.gap.get("lines") or 0
+            what = f"{quantities.show_count(lines, 'line')} ({line.gap.get('bytes')} bytes)"
+            gap = f"{what} {'is' if lines == 1 else 'are'} missing: {line.gap.get('why')}"
             text = out.paint(f"--- gap: {plain(gap)} ---", "yellow")
         elif line.stream == "berth":
             text = out.paint(text, "dim")

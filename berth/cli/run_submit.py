@@ -17,7 +17,7 @@ from berth.cli.shell import Shell
 from berth.cli.spec_file import SpecFile
 from berth.cli.text import plain
 from berth.errors import BerthError, InvalidInput
-from berth.quantities import show_size
+from berth.quantities import show_count, show_size
 
 PLAN_FIELDS = ("starts", "pool", "asked", "free", "place", "reason")
 
@@ -119,7 +119,7 @@ def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], source_tex
         was_sent = runs.upload(snapshot, project)
         if not shell.out.is_quiet:
             size = show_size(snapshot.packed_bytes)
-            shell.out.say(f"{'sent' if was_sent else 'unchanged:'} {snapshot.files} files, {size} packed")
+            shell.out.say(f"{'sent' if was_sent else 'unchanged:'} {show_count(snapshot.files, 'file')}, {size} packed")
         spec["snapshot"] = snapshot.digest
         return runs.create(spec, {**snapshot.source, **source}, project, key, source_text)
 

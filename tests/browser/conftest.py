@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select, text
 from app import db
 from app.main import create_app
 from app.models import Base, Run
-from app.services import sessions
+from app.services import outages, sessions
 from app.web.pages import runs
 from tests.browser.seed import Seed, seed
 
@@ -42,6 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-baseline", action="store_true", help="keep the core pages as they look now")
 
 
+_END = text("insert into lease (name, holder, term, until) values ('dispatch', 'one', 1, now() - interval '1 minute')")
+
+
 @dataclass
 class Site:
     """A running Berth. `seed` says what is in it."""
@@ -49,6 +52,16 @@ class Site:
     url: str
     seed: Seed
     engine: Engine
+    is_outage: bool = False
+
+    def end_leases(self, is_outage: bool) -> None:
+        """Whether the controller was heard until a minute ago, or, as it was seeded, never."""
+        if is_outage == self.is_outage:
+            return
+        self.is_outage = is_outage
+        with self.engine.begin() as connection:
+            connection.execute(_END if is_outage else text("delete from lease"))
+        outages.forget()
 
     def cookies(self, user: str | None, **preferences: str) -> list[Any]:
         """What a browser context needs to be `user`; `theme`, `language` and `zone` as the pages keep them."""
@@ -100,6 +113,7 @@ def empty() -> None:
     tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
     with db.engine().begin() as connection:
         connection.execute(text(f"truncate {tables} restart identity cascade"))
+    outages.forget()
     runs.forget()  # rows of ended runs, known by ids that are used again
 
 

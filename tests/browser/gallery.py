@@ -66,6 +66,7 @@ def test_gallery(chromium: Any, site: Site) -> None:
 
 def show(page: Any, site: Site, spec: Page) -> None:
     """Opens a page and waits until its fonts are there and its charts are drawn."""
+    site.end_leases(spec.is_outage)
     page.goto(site.url + spec.url(site.seed), wait_until="load")
     page.evaluate("document.fonts.ready.then(() => 1)")
     if charts := page.query_selector("#charts, #use-charts"):

@@ -20,6 +20,7 @@ class Page:
     mark: str = "○"
     shows: str = ""  # a text that is there in every language
     is_variant: bool = False  # other data in the same elements: two corners of the matrix are enough for axe
+    is_outage: bool = False  # the controller does not answer
 
 
 def _run(key: str, query: str = "") -> Callable[[Seed], str]:
@@ -114,6 +115,18 @@ PAGES = [
         "new-with-problems", f"{LIST}/new", lambda seed: f"{VISION}/new?from={seed.runs['nasty']}", shows="parameters"
     ),
     Page("run-queued", RUN, _run("queued"), mark="◌", shows="r-7f3k2m9qwa"),
+    Page("run-outage", RUN, _run("running"), mark="●", shows='data-key="controller', is_outage=True),
+    Page(
+        "runs-outage",
+        LIST,
+        _at(VISION),
+        user="bob",
+        mark="●",
+        shows='data-key="controller',
+        is_variant=True,
+        is_outage=True,
+    ),
+    Page("home-outage", "/", _at("/"), mark="●", shows='data-key="controller', is_variant=True, is_outage=True),
     Page("run-starting", RUN, _run("starting"), mark="◔", is_variant=True),
     Page("run-running", RUN, _run("running"), mark="●", shows="batch_size"),
     Page("run-running-viewer", RUN, _run("running"), user="bob", mark="●", is_variant=True),

@@ -63,6 +63,7 @@ class Watched:
         self.page.on("request", self._request)
 
     def open(self) -> None:
+        self.site.end_leases(self.spec.is_outage)
         answer = self.page.goto(self.site.url + self.spec.url(self.site.seed), wait_until="load")
         assert answer.status == self.spec.status
         self.page.evaluate("document.fonts.ready.then(() => 1)")

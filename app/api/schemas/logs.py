@@ -88,7 +88,9 @@ def _plain_line(line: Line, timestamps: bool, with_replica: bool) -> str:
     record = line.record
     if record.stream == "g":
         gap = read_gap(record.text)
-        shown_text = f"--- gap: {gap.lines} lines ({gap.bytes} bytes) are missing: {shown(gap.why.encode())} ---"
+        lines = f"{gap.lines} line" if gap.lines == 1 else f"{gap.lines} lines"
+        verb = "is" if gap.lines == 1 else "are"
+        shown_text = f"--- gap: {lines} ({gap.bytes} bytes) {verb} missing: {shown(gap.why.encode())} ---"
     else:
         shown_text = shown(record.text)
     prefix = f"{rfc3339(record.at_ms)} " if timestamps else ""

@@ -13,7 +13,7 @@ from app.i18n import translate
 from app.repositories import home, projects
 from app.services import links, sessions
 from app.services.links import LinkNotValid
-from app.web import home_view, start_view, tabs
+from app.web import home_view, outage_view, start_view, tabs
 from app.web.deps import Visitor, colour_of, see_other, visit
 from app.web.forms import ROLES
 from app.web.home_view import HomeRun, counted
@@ -116,7 +116,7 @@ def project_list(request: Request, after: str = "", done: str = "") -> Response:
 def _home(visitor: Visitor) -> tuple[Shell, HomePage]:
     now = datetime.datetime.now(datetime.UTC)
     session, actor, say = visitor.session, visitor.actor, visitor.language
-    shell = visitor.shell()
+    shell = visitor.shell(is_live=True)
     live = home.list_live(session, actor, _MOST_RUNS + 1)
     failed = home.list_failed(session, actor, now - home_view.LATELY, _MOST_RUNS)
     waiting = home.list_waiting(session, actor, now - home_view.LONG, _MOST_RUNS)
@@ -124,7 +124,10 @@ def _home(visitor: Visitor) -> tuple[Shell, HomePage]:
     counts = home.count_runs(session, names)
 
     def shown(rows: list[home.RunRow]) -> list[HomeRun]:
-        return [home_view.build_run(row, say, visitor.zone, now) for row in rows[:_MOST_RUNS]]
+        return [
+            home_view.build_run(row, say, visitor.zone, outage_view.known_at(visitor.outages, now, row))
+            for row in rows[:_MOST_RUNS]
+        ]
 
     page = HomePage(shown(live), shown(failed), shown(waiting), has_more_live=len(live) > _MOST_RUNS)
     writable = ""

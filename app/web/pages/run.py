@@ -16,7 +16,17 @@ from app.errors import N_
 from app.repositories import metrics, notifications, outputs, pools
 from app.repositories import runs as repository
 from app.services import logs, runs
-from app.web import chart_view, formats, log_view, metrics_view, run_frame, run_tables, run_view, start_view
+from app.web import (
+    chart_view,
+    formats,
+    log_view,
+    metrics_view,
+    outage_view,
+    run_frame,
+    run_tables,
+    run_view,
+    start_view,
+)
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.log_view import Asked
 from app.web.run_phases import View
@@ -122,7 +132,8 @@ class _Loaded:
 def _load(visitor: Visitor, project: str, run: str) -> _Loaded:
     row = run_frame.find_run(visitor, project, run)
     may_write = can(visitor.actor, Action.RUN_WRITE, row.project_id) == Verdict.ALLOWED
-    view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
+    now = outage_view.known_at(visitor.outages, datetime.datetime.now(datetime.UTC), row)
+    view = View(visitor.language, visitor.zone, now)
     shell = run_frame.run_shell(visitor, row, "overview")
     shell.keys = ("everywhere", "run", "charts", "log")
     may_invite = can(visitor.actor, Action.MEMBER_WRITE, row.project_id) == Verdict.ALLOWED

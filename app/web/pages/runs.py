@@ -22,7 +22,7 @@ from app.repositories import runs as repository
 from app.repositories import views as saved
 from app.repositories.runs import Position
 from app.services.views import SORTS
-from app.web import formats, reasons, start_view, statuses
+from app.web import formats, outage_view, reasons, start_view, statuses
 from app.web.deps import Visitor, see_other, visit
 from app.web.pages import bulk_runs, views
 from app.web.templating import Crumb, macro, render
@@ -155,7 +155,7 @@ def list_page(
             limit=PAGE,
             now=now,
         )
-        shell = visitor.shell(found.name)
+        shell = visitor.shell(found.name, is_live=True)
         page = _page(visitor, found.name, q, sort)
         page.table = [_show(visitor, row, now) for row in rows[:PAGE]]
         page.views = _views(visitor, found.id, page.url, q, sort)
@@ -194,7 +194,10 @@ def changes(request: Request, project: str, q: str = "", top: str = "", seen: st
         newer = _count_newer(visitor, found.id, q, top, now)
         shell = visitor.shell(found.name)
         page = _page(visitor, found.name, q, "-created")
-        page.rows = [build_row(row, visitor.language, visitor.zone, now) for row in changed]
+        page.rows = [
+            build_row(row, visitor.language, visitor.zone, outage_view.known_at(visitor.outages, now, row))
+            for row in changed
+        ]
     told = request.query_params.get("new", "0")
     if not changed and str(newer) == told:
         return Response(status_code=204)
@@ -335,7 +338,8 @@ def _show(visitor: Visitor, row: Any, now: datetime.datetime) -> Markup:
         if len(_shown) >= _MOST_SHOWN:
             _shown.clear()
         found = _shown[key] = before, between, behind
-    waited, ran = (formats.span(span, language) for span in spans(row, now))
+    known = outage_view.known_at(visitor.outages, now, row)
+    waited, ran = (formats.span(span, language) for span in spans(row, known))
     return Markup(f"{found[0]}{waited}{found[1]}{ran}{found[2]}")  # noqa: S704 - spans are digits and units
 
 
@@ -343,6 +347,7 @@ def build_row(row: Any, language: str, zone: datetime.tzinfo, now: datetime.date
     """A row of the list from a row of the repository."""
     state = row.state
     waited, ran = spans(row, now)
+    waiting_since, running_since = growing_since(row)
     is_waiting = state == RunState.QUEUED
     is_running = state == RunState.RUNNING
     extra = ""
@@ -361,9 +366,9 @@ def build_row(row: Any, language: str, zone: datetime.tzinfo, now: datetime.date
         owner=row.created_by,
         resources=resources(row),
         waited=formats.span(waited, language),
-        waiting_since=_ms(row.queued_at) if is_waiting else None,
+        waiting_since=waiting_since,
         ran=formats.span(ran, language),
-        running_since=_ms(row.started_at) if is_running and row.started_at else None,
+        running_since=running_since,
         created=formats.moment(row.created_at, now, zone),
         created_full=formats.full(row.created_at, zone),
     )
@@ -387,6 +392,13 @@ def spans(row: Any, now: datetime.datetime) -> tuple[float | None, float | None]
     waited = ((row.started_at or end) - row.queued_at).total_seconds()
     ran = (end - row.started_at).total_seconds() if row.started_at else None
     return waited, ran
+
+
+def growing_since(row: Any) -> tuple[int | None, int | None]:
+    """Since when (ms) the spans of `spans` grow by themselves; None for one that is over or has not begun."""
+    if row.state in TERMINAL:
+        return None, None
+    return (None, _ms(row.started_at)) if row.started_at else (_ms(row.queued_at), None)
 
 
 def resources(row: Any) -> str:

@@ -60,3 +60,25 @@ def test_the_remedy_of_an_object_store_is_about_the_one_in_use() -> None:
     fixes = {place: health.judge_objects("X", 1.0, place, "here").fix for place in ("folder", "bucket", "url")}
     assert {place for place, fix in fixes.items() if "BERTH_OBJECTS__URL" in fix} == {"url"}
     assert {place for place, fix in fixes.items() if "{where}" in fix} == {"folder", "bucket"}
+
+
+HELD = {"dispatch": 10.0, "watch:local": 10.0}
+LED = {"dispatch": -8.0, "watch:local": -9.0}
+OUTAGES: list[tuple[dict[str, float], dict[str, float], float | None, list[tuple[str, float, str]]]] = [
+    (LED, {"local": 4.0}, 1.0, []),
+    ({}, {"local": 4000.0}, None, []),  # nothing was ever led: Berth was just made
+    (LED | {"dispatch": 2.0}, {"local": 4.0}, 1.0, []),  # another takes over
+    ({"dispatch": 20.0, "watch:local": 21.0}, {"local": 33.0}, 1.0, [("controller", 969.0, "")]),
+    (LED, {"a": 21.0, "b": 4.0}, 1.0, [("cluster", 979.0, "a")]),
+    (LED, {"local": 4.0}, 16.0, [("worker", 984.0, "")]),
+    (LED | {"watch:local": 5.0}, {}, 16.0, [("controller", 985.0, ""), ("worker", 984.0, "")]),
+]
+
+
+@pytest.mark.parametrize(("ended", "clusters", "worker", "expected"), OUTAGES)
+def test_what_does_not_answer(
+    ended: dict[str, float], clusters: dict[str, float], worker: float | None, expected: list[tuple[str, float, str]]
+) -> None:
+    found = health.judge_outages(1000.0, ended, HELD, clusters, worker)
+    assert [(one.part, one.since, one.name) for one in found] == expected
+    assert [one.is_stale for one in found] == [part != "worker" for part, _, _ in expected]
