@@ -113,7 +113,7 @@ def test_all_that_keeps_a_run_from_starting_is_said_at_once(editor: httpx.Client
         ({"memory": "16G"}, "/spec/memory", "16Gi"),
         ({"cpu": "two"}, "/spec/cpu", None),
         ({"privileged": True}, "/spec/privileged", None),
-        ({"env": {"PATH": "/tmp"}}, "/spec/env", None),
+        ({"env": {"PATH": "/tmp"}}, "/spec/env/PATH", None),
         ({"gpus": -1}, "/spec/gpus", None),
         ({"name": "a\x00b"}, None, None),
         ({"script": "true"}, "/spec/script", None),

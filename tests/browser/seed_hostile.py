@@ -70,6 +70,7 @@ DOCUMENTS = {
 # Made by `fill` in a way of their own.
 WRITTEN = {
     "capsule.manifest",
+    "capsule.source_text",
     "definition_version.source",
     "environment.document",
     "log_chunk.data",
@@ -156,6 +157,7 @@ def _runs(session: Session) -> None:
             manifest = json.loads(kept.manifest)
             manifest["spec"] |= free | {"command": ["capsule.manifest" + PAYLOAD]}
             kept.manifest = json.dumps(manifest)
+            kept.source_text = f"# capsule.source_text{PAYLOAD}\nname: x\n"
     for number, environment in enumerate(session.scalars(select(Environment))):
         said = "environment.document" + PAYLOAD
         environment.document = {

@@ -224,6 +224,7 @@ def test_a_part_of_the_charts_is_the_same_by_mouse_by_keys_and_by_its_address(vi
     page.keyboard.press("Enter")
     until(page, "location.search.includes('zoom=50..121')")
     assert page.evaluate(_ZOOMS) == [[50, 121], [50, 121]]
+    page.locator("#ask-range[open]").wait_for(state="detached")
     page.keyboard.press("Z")
     until(page, "!location.search.includes('zoom=')")
     page.get_by_role("button", name="Time", exact=True).click()
