@@ -1,6 +1,5 @@
 """What runs left: listing, fetching with resumption and a check of each digest, and how long outputs are kept."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -151,6 +150,8 @@ def target_of(path: str, to: Path) -> Path:
 
 
 def _digest(path: Path) -> str:
+    import hashlib  # OpenSSL: 10 ms that most commands do not need
+
     digest = hashlib.sha256()
     with path.open("rb") as source:
         while piece := source.read(1 << 20):
