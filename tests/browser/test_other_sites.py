@@ -123,7 +123,12 @@ def test_forms(victim: Any, own_site: Site, evil: int, host: str, kind: str, mon
     # What the server is sent: Playwright may wait for ever for the cookies of a request whose frame is gone.
     cookies: list[str] = []
     read = sessions.read_cookie
-    monkeypatch.setattr(sessions, "read_cookie", lambda header: (cookies.append(header or ""), read(header))[1])
+
+    def listen(header: str | None) -> str | None:
+        cookies.append(header or "")
+        return read(header)
+
+    monkeypatch.setattr(sessions, "read_cookie", listen)
     sent_to: dict[str, str] = {}
 
     def heard(response: Any) -> None:
