@@ -5,7 +5,6 @@ import time
 import uuid
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
@@ -17,15 +16,13 @@ from app.domain.names import new_run_id
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired, RunState
-from app.errors import N_, Conflict, FieldError, Invalid, NotFound, TooMany
+from app.errors import N_, FieldError, Invalid, NotFound, TooMany
 from app.faults import crash_point
 from app.queue import mark_due, wake_admission_of_many
-from app.repositories import capsules
 from app.repositories.runs import PLACE, RunRow, get_run
-from app.services import idempotency, interpreters, secrets
+from app.services import idempotency, secrets
 from app.services.identity import require
 from app.settings import get_settings
-from app.stores import objects
 from app.workloads.base import PRIORITIES, Spec
 from app.workloads.registry import KINDS
 
@@ -59,21 +56,19 @@ class UnknownSnapshot(Invalid):
     hint = N_("Upload it first: PUT /api/v1/projects/<project>/snapshots/<sha256>. `berth run submit` does both.")
 
 
-class NotRepeatable(Conflict):
-    """What a run was cannot be had any more."""
-
-    code = "RUN_NOT_REPEATABLE"
-    title = N_("It cannot be run again exactly")
-    detail = N_("Something that the run {run} used is not there any more, or is not known. Nothing was submitted.")
-    hint = N_("What it is stands under errors. `berth run rerun` without --exact takes what is there now.")
-
-
 class MadeOf(NamedTuple):
     """The job definition that a run is made of, and which version of it."""
 
     id: uuid.UUID
     version: int
     name: str
+
+
+class Recorded(NamedTuple):
+    """What is kept of a run's spec: as it was sent, and the manifest with all defaults."""
+
+    sent: dict[str, Any]
+    manifest: str
 
 
 class TooManyWaiting(TooMany):
@@ -135,12 +130,12 @@ def submit_run(
     once: idempotency.Claim | None = None,
     parent: RunRow | None = None,
     definition: MadeOf | None = None,
-    manifest: str | None = None,
+    exactly: Recorded | None = None,
     source_text: str | None = None,
 ) -> RunRow:
     """Puts a run in line and returns it; it starts when its pool has room.
 
-    With a `once` that was used before, the run that it made. `manifest` is that of the `parent`, which this one
+    With a `once` that was used before, the run that it made. `exactly` is what another run has, which this one
     repeats; else it is made of the spec. `source_text` is the YAML that the sender wrote. Nothing is reserved here:
     this refuses only what could never start.
     Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
@@ -148,13 +143,11 @@ def submit_run(
     require(actor, Action.RUN_WRITE, project_id)
     check_startable(session, project_id, spec)
     asked = spec.resources
-    # What was written is kept, a default that was written out too: it stays when the default changes.
-    sent = spec.model_dump(mode="json", exclude_unset=True)
-    if manifest is None:
-        manifest = manifest_of(spec, definition)
-    elif parent is not None:
-        sent = _labelled(parent)  # the spec is that of the manifest, in which all defaults are written out
-    stored = sent | {"kind": _kind(spec), "name": spec.name}
+    if exactly is None:
+        # What was written is kept, a default that was written out too: it stays when the default changes.
+        sent = spec.model_dump(mode="json", exclude_unset=True)
+        exactly = Recorded(sent, manifest_of(spec, definition))
+    stored = exactly.sent | {"kind": _kind(spec), "name": spec.name}
     values: dict[str, Any] = {
         "id": uuid7(),
         "public_id": new_run_id(),
@@ -172,8 +165,8 @@ def submit_run(
         "parent_id": parent.id if parent else None,
         "definition_id": definition.id if definition else None,
         "definition_version": definition.version if definition else None,
-        "manifest": manifest,
-        "digest": capsule.digest_of(manifest),
+        "manifest": exactly.manifest,
+        "digest": capsule.digest_of(exactly.manifest),
         "source_text": source_text,
         "pool": spec.pool,
         "priority": PRIORITIES[spec.priority],
@@ -295,7 +288,7 @@ def check_possible(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
 
 
 def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
-    pools = _pools(session)
+    pools = capacities(session)
     capacity = pools.get(spec.pool)
     if pools and capacity is None:
         return UnknownPool(
@@ -309,18 +302,15 @@ def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
 
 
 def _problem_of_snapshot(session: Session, project_id: uuid.UUID, spec: Spec) -> Invalid | None:
-    if spec.snapshot is None or _has_snapshot(session, project_id, spec.snapshot):
+    if spec.snapshot is None or has_snapshot(session, project_id, spec.snapshot):
         return None
     return UnknownSnapshot([FieldError("/spec/snapshot", N_("was not uploaded to this project"))])
 
 
-def _has_snapshot(session: Session, project_id: uuid.UUID, digest: str) -> bool:
+def has_snapshot(session: Session, project_id: uuid.UUID, digest: str) -> bool:
+    """Whether the code was uploaded to the project and is known still."""
     statement = text("select 1 from snapshot where project_id = :project_id and digest = :digest")
     return session.scalar(statement, {"project_id": project_id, "digest": digest}) is not None
-
-
-def _has_bytes(project_id: uuid.UUID, digest: str) -> bool:
-    return objects.of(project_id).exists(objects.snapshot_key(project_id, digest))
 
 
 def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
@@ -355,7 +345,8 @@ def forget_what_was_seen() -> None:
     _lines_seen.clear()
 
 
-def _pools(session: Session) -> dict[str, Resources]:
+def capacities(session: Session) -> dict[str, Resources]:
+    """What each pool has in all, by its name, as it was at most some seconds ago."""
     global _pools_seen
     seen, pools = _pools_seen
     if time.monotonic() - seen > _POOLS_KEPT_SECONDS:
@@ -418,107 +409,8 @@ def stop_run(session: Session, actor: Actor, public_id: str) -> RunRow:
     return get_run(session, actor, public_id)
 
 
-def rerun(
-    session: Session,
-    actor: Actor,
-    public_id: str,
-    changes: dict[str, Any] | None = None,
-    *,
-    once: idempotency.Claim | None = None,
-) -> RunRow:
-    """Submits the same again, with `changes` to fields of its spec; the new run names the old one as its parent.
-
-    Raises pydantic's ValidationError for changes that make no valid spec, and what `submit_run` raises.
-    """
-    run = get_run(session, actor, public_id)
-    require(actor, Action.RUN_WRITE, run.project_id)
-    spec = _labelled(run) | (changes or {})
-    if changes and "command" in changes:
-        spec.pop("script", None)
-    if changes and "script" in changes:
-        spec.pop("command", None)
-    spec["kind"] = run.kind
-    checked = KINDS[run.kind].spec.model_validate(spec)
-    return submit_run(
-        session,
-        actor,
-        run.project_id,
-        checked,
-        run.source,
-        once=once,
-        parent=run,
-        definition=made_of(run),
-        source_text=capsules.find_source_text(session, run.id),
-    )
-
-
-def _labelled(run: RunRow) -> dict[str, Any]:
-    """What was sent of a run, with the labels that it has now."""
-    labels = {"tags": run.tags, "experiment": run.experiment}
-    return {**run.spec, **{name: value for name, value in labels.items() if value or name in run.spec}}
-
-
 def made_of(run: RunRow) -> MadeOf | None:
+    """What definition a run was made of, None for one that was not."""
     if run.definition_id is None or run.definition_version is None:
         return None
     return MadeOf(run.definition_id, run.definition_version, run.definition or "")
-
-
-def rerun_exactly(session: Session, actor: Actor, public_id: str, *, once: idempotency.Claim | None = None) -> RunRow:
-    """Submits a run with the very manifest of another one, whatever the defaults are today.
-
-    Raises NotRepeatable, with one of its `errors` for each thing that is not there any more, and TooManyWaiting.
-    """
-    run = get_run(session, actor, public_id)
-    require(actor, Action.RUN_WRITE, run.project_id)
-    kept = capsules.find_manifest(session, run.id)
-    if kept is None:
-        message = N_("it is older than capsules, so what its defaults were is not known")
-        raise NotRepeatable([FieldError("/manifest", message)], run=public_id)
-    labels = {"name": run.name, "tags": run.tags, "experiment": run.experiment}
-    try:
-        spec = KINDS[run.kind].spec.model_validate(capsule.spec_of(kept.manifest, labels))
-        is_same = capsule.is_covered(kept.manifest, spec.model_dump(mode="json"))
-    except (ValidationError, KeyError):
-        is_same = False
-    if not is_same:
-        message = N_("this version of Berth does not take all of its spec as it was")
-        raise NotRepeatable([FieldError("/manifest", message)], run=public_id)
-    missing = _not_there(session, run.project_id, spec)
-    missing += interpreters.find_changed(session, run.project_id, run.id, spec)
-    if missing:
-        raise NotRepeatable(missing, run=public_id)
-    return submit_run(
-        session,
-        actor,
-        run.project_id,
-        spec,
-        run.source,
-        once=once,
-        parent=run,
-        definition=made_of(run),
-        manifest=kept.manifest,
-        source_text=capsules.find_source_text(session, run.id),
-    )
-
-
-def _not_there(session: Session, project_id: uuid.UUID, spec: Spec) -> list[FieldError]:
-    """Everything that the spec needs and that is gone, in place of only the first."""
-    found = []
-    if spec.snapshot is not None and not _has_snapshot(session, project_id, spec.snapshot):
-        found.append(FieldError("/spec/snapshot", N_("the uploaded code is not kept any more")))
-        if spec.requirements is not None:
-            message = N_("was a file of the uploaded code, which is not kept any more")
-            found.append(FieldError("/spec/requirements", message))
-    elif spec.snapshot is not None and not _has_bytes(project_id, spec.snapshot):
-        found.append(FieldError("/spec/snapshot", N_("the uploaded code is known, but its file is gone")))
-    pools = _pools(session)
-    if pools and spec.pool not in pools:
-        slots = {"pool": spec.pool}
-        found.append(FieldError("/spec/pool", N_("there is no pool {pool} any more"), slots=slots))
-    elif spec.pool in pools and not spec.resources.fits(pools[spec.pool]):
-        message = N_("the pool has become too small: it asks for {asked}, and there is {capacity} in all")
-        slots = {"asked": str(spec.resources), "capacity": str(pools[spec.pool])}
-        found.append(FieldError("/spec/pool", message, slots=slots))
-    unknown = secrets.find_unknown(session, project_id, spec)
-    return found + (unknown.errors if unknown else [])

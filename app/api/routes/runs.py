@@ -47,8 +47,9 @@ from app.domain.names import RUN_ID
 from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
 from app.repositories.runs import Position, RunRow, Sort
-from app.services import capsules, runs
-from app.services.runs import NeverFits, NotRepeatable, TooManyWaiting, UnknownPool, UnknownSnapshot
+from app.services import capsules, reruns, runs
+from app.services.reruns import NotRepeatable
+from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
 from app.services.secrets import UnknownSecret
 from app.workloads.findings import field_errors
 
@@ -180,7 +181,7 @@ def rerun(
     With `exact` also every default as it was then: the new run has the same manifest, whatever has changed since.
     Where that cannot be, nothing is submitted and each reason is said.
     """
-    again = runs.rerun_exactly if body.exact else runs.rerun
+    again = reruns.rerun_exactly if body.exact else reruns.rerun
     return _accepted(request, again(session, actor, _checked(run), once=once))
 
 
@@ -199,7 +200,7 @@ def clone_run(
 ) -> Response:
     """Submit it again with other values for some fields of its spec."""
     try:
-        made = runs.rerun(session, actor, _checked(run), body.changes, once=once)
+        made = reruns.rerun(session, actor, _checked(run), body.changes, once=once)
     except ValidationError as error:
         findings = [{**finding, "loc": ("body", "changes", *finding["loc"])} for finding in error.errors()]
         raise Invalid(field_errors(findings, RunCreate.model_fields["spec"].annotation)) from error

@@ -15,7 +15,7 @@ from app.domain.states import TERMINAL, RunState
 from app.errors import N_
 from app.repositories import metrics, notifications, outputs, pools
 from app.repositories import runs as repository
-from app.services import logs, runs
+from app.services import logs, reruns, runs
 from app.web import (
     chart_view,
     formats,
@@ -110,7 +110,7 @@ def rerun(request: Request, project: str, run: str, csrf: Annotated[str, Form()]
     with visit(request) as visitor:
         check_form(request, visitor, csrf)
         visitor.project(project)
-        made = runs.rerun(visitor.session, visitor.actor, run)
+        made = reruns.rerun(visitor.session, visitor.actor, run)
     return see_other(f"/projects/{made.project}/runs/{made.public_id}")
 
 

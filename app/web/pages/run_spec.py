@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from app.domain.access import Action, Verdict, can
 from app.errors import N_, NotFound
 from app.repositories import runs as repository
-from app.services import capsules, comparing, runs
+from app.services import capsules, comparing, reruns
 from app.web import run_frame, spec_view
 from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.run_phases import View
@@ -58,7 +58,7 @@ def rerun_exactly(request: Request, project: str, run: str, csrf: Annotated[str,
     with visit(request) as visitor:
         check_form(request, visitor, csrf)
         run_frame.find_run(visitor, project, run)
-        made = runs.rerun_exactly(visitor.session, visitor.actor, run)
+        made = reruns.rerun_exactly(visitor.session, visitor.actor, run)
     return see_other(f"/projects/{quote(made.project)}/runs/{made.public_id}")
 
 
