@@ -101,7 +101,7 @@ class _Bounded(psycopg.Connection[tuple[Any, ...]]):
         """What `gen` returns when it has its answer. Raises PostgresSilentError; the connection is then closed."""
         while self.closed or not _silence.is_known:
             try:
-                return super().wait(gen, interval, timeout or PATIENCE)
+                return super().wait(gen, interval, PATIENCE if timeout is None else timeout)
             except _WaitTimeout:
                 if timeout is not None:
                     raise

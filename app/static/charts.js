@@ -79,9 +79,21 @@ export const zoomOf = (asked) => {
   const ends = (asked.get("zoom") ?? "").split("..").map(parseFloat);
   return ends.length === 2 && ends[0] < ends[1] ? ends : null;
 };
-export const rounded = (zoom, axis) => {
+const rounded = (zoom, axis) => {
   const wide = Math.log10(zoom[1] - zoom[0]), digits = axis === "step" && wide > 0.5 ? 0 : Math.min(6, Math.max(0, 3 - Math.floor(wide)));
   return zoom.map((value) => Number(value.toFixed(digits)));
+};
+// `set.zoomTo`: the same part of every one of `plots`, which are dragged over together because they share a cursor.
+export const zoomer = (set, plots, keep) => {
+  let isZooming = false;
+  return set.zoomTo = (zoom) => {
+    if (isZooming) return;
+    isZooming = true;
+    setTimeout(() => { isZooming = false; });
+    set.zoom = zoom && rounded(zoom, set.axis);
+    keep();
+    for (const el of plots) el.plot?.setData(el.plot.data);
+  };
 };
 // New points for a plot that is there; false where it has to be drawn anew.
 export function refill(el, lines, set) {

@@ -1,14 +1,15 @@
 // Charts of several runs laid over each other. What the reader sets is kept in the address.
 import { $, $$, actions, toast } from "./app.js";
-import { draw, refill, rounded, sizes, slider, zoomOf } from "./charts.js";
+import { draw, refill, sizes, slider, zoomer, zoomOf } from "./charts.js";
 
 const MOST = 8, DASHES = [null, [8, 4], [2, 3], [8, 3, 2, 3]];
 const charts = $("#charts");
 actions["copy-link"] = async () => { await navigator.clipboard?.writeText(location.href); toast($("#toast-copied")); };
 if (charts && window.uPlot) {
   const asked = new URLSearchParams(location.search);
-  const set = { smoothing: Number(slider.value), axis: asked.get("x") === "time" ? "time" : "step", zoom: zoomOf(asked), zoomTo };
+  const set = { smoothing: Number(slider.value), axis: asked.get("x") === "time" ? "time" : "step", zoom: zoomOf(asked) };
   const runs = JSON.parse(charts.dataset.runs), plots = [];
+  const zoomTo = zoomer(set, plots, () => keep());
   const looks = (run) => ({ colour: (run.place % 6) + 1, dash: DASHES[Math.floor(run.place / 6) % DASHES.length] });
 
   async function load(el) {
@@ -55,15 +56,6 @@ if (charts && window.uPlot) {
       link.href = to;
     }
   };
-  let isZooming = false; // the charts share a cursor, so each of them tells what was dragged over
-  function zoomTo(zoom) {
-    if (isZooming) return;
-    isZooming = true;
-    setTimeout(() => { isZooming = false; });
-    set.zoom = zoom && rounded(zoom, set.axis);
-    keep();
-    for (const el of plots) el.plot?.setData(el.plot.data);
-  }
   const setSmoothing = (value) => {
     set.smoothing = Math.min(0.99, Math.max(0, Number(value)));
     slider.value = set.smoothing;

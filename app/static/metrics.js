@@ -1,7 +1,7 @@
 // The charts of one run: the first few on its overview, all of them on the page of its metrics. Only those that are
 // looked at are fetched and drawn. On the metrics' own page what the reader sets is kept in the address.
 import { $, $$, actions } from "./app.js";
-import { draw, number, refill, rounded, show, sizes, slider, turn, zoomOf } from "./charts.js";
+import { draw, number, refill, show, sizes, slider, turn, zoomer, zoomOf } from "./charts.js";
 
 const MOST = 8; // plots at once, unless more of them are on the screen
 const FIRST = 8; // charts whose points are asked for before it is known which are in sight
@@ -14,10 +14,11 @@ if (charts && window.uPlot) {
   const asked = new URLSearchParams(location.search), isPage = "whole" in charts.dataset;
   const kept = JSON.parse(localStorage.getItem("berth-charts") ?? "{}");
   const given = (name, parameter, standard) => (isPage && asked.get(parameter)) || (kept[name] ?? standard);
-  const set = { smoothing: Number(given("smoothing", "smooth", 0.6)), axis: given("axis", "x", "step"), log: isPage && asked.get("log") === "1", clip: isPage && asked.get("clip") === "1", start: Number(charts.dataset.start), zoom: null, zoomTo };
+  const set = { smoothing: Number(given("smoothing", "smooth", 0.6)), axis: given("axis", "x", "step"), log: isPage && asked.get("log") === "1", clip: isPage && asked.get("clip") === "1", start: Number(charts.dataset.start), zoom: null };
   if (!["step", "time", "relative"].includes(set.axis)) set.axis = "step";
   if (isPage) set.zoom = zoomOf(asked);
   const series = new Map(), plots = new Set(), seen = new Set();
+  const zoomTo = zoomer(set, plots, () => keep());
   const namesOf = (el) => JSON.parse(el.dataset.names);
   const isShown = (el) => seen.has(el) && el.isConnected && !el.plot && !el.hidden;
   const linesOf = (el) => namesOf(el).map((name) => series.get(name)).filter(Boolean);
@@ -87,16 +88,6 @@ if (charts && window.uPlot) {
       if (!refill(el, linesOf(el), set)) { forget(el); build(el); }
       await turn();
     }
-  }
-  // The same part of every chart, and of the address. Charts that share a cursor are dragged over together.
-  let isZooming = false;
-  function zoomTo(zoom) {
-    if (isZooming) return;
-    isZooming = true;
-    setTimeout(() => { isZooming = false; });
-    set.zoom = zoom && rounded(zoom, set.axis);
-    keep();
-    for (const el of plots) el.plot.setData(el.plot.data);
   }
 
   const query = () => {

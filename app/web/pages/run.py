@@ -56,9 +56,10 @@ def page(request: Request, project: str, run: str, attempt: str = "", line: str 
         loaded = _load(visitor, project, run)
         facts = pools.find_facts(visitor.session, loaded.row.pool)
         series = metrics.list_series(visitor.session, loaded.row.id)
+        holders = _find_holders(visitor, loaded.row)
         more = _load_more(visitor, loaded.row)
         mute = _load_mute(visitor, loaded.row)
-    made = _build(loaded, facts)
+    made = _build(loaded, facts, holders)
     made.mute = mute
     _add_more(made, loaded, more)
     view = loaded.view
@@ -76,7 +77,8 @@ def live(request: Request, project: str, run: str, seen: str = "", live: str = "
         if loaded.is_seen(seen):
             return Response(status_code=204)
         facts = pools.find_facts(visitor.session, loaded.row.pool)
-    made = _build(loaded, facts)
+        holders = _find_holders(visitor, loaded.row)
+    made = _build(loaded, facts, holders)
     made.swap_actions = live != str(int(made.is_live)) or made.is_stopping
     return render("runs/_live_swap.html", loaded.shell, made)
 
@@ -89,7 +91,7 @@ def after(request: Request, project: str, run: str, seen: str = "") -> Response:
         if loaded.is_seen(seen):
             return Response(status_code=204)
         more = _load_more(visitor, loaded.row)
-    made = _build(loaded, {})
+    made = _build(loaded, {}, {})
     _add_more(made, loaded, more)
     return render("runs/_after_swap.html", loaded.shell, made)
 
@@ -123,7 +125,6 @@ class _Loaded:
     shell: Shell
     may_write: bool
     may_invite: bool
-    holders: Mapping[str, str]
 
     def is_seen(self, seen: str) -> bool:
         return str(self.row.version) == seen and self.row.state not in TERMINAL
@@ -137,10 +138,10 @@ def _load(visitor: Visitor, project: str, run: str) -> _Loaded:
     shell = run_frame.run_shell(visitor, row, "overview")
     shell.keys = ("everywhere", "run", "charts", "log")
     may_invite = can(visitor.actor, Action.MEMBER_WRITE, row.project_id) == Verdict.ALLOWED
-    return _Loaded(row, view, shell, may_write, may_invite, _holders(visitor, row))
+    return _Loaded(row, view, shell, may_write, may_invite)
 
 
-def _holders(visitor: Visitor, row: Any) -> dict[str, str]:
+def _find_holders(visitor: Visitor, row: Any) -> dict[str, str]:
     """Addresses of the runs that hold what a waiting one needs, as far as the visitor may see them."""
     named = str((row.reason or {}).get("holders", "")) if row.state == RunState.QUEUED else ""
     ids = RUN_ID.findall(named)
@@ -148,7 +149,7 @@ def _holders(visitor: Visitor, row: Any) -> dict[str, str]:
     return {one.public_id: f"/projects/{quote(one.project)}/runs/{one.public_id}" for one in found}
 
 
-def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
+def _build(loaded: _Loaded, facts: Mapping[str, Any], holders: Mapping[str, str]) -> RunPage:
     row = loaded.row
     is_failed = row.state == RunState.FAILED
     error_line = logs.find_first_error(row.id, row.attempt) if is_failed else None
@@ -158,7 +159,7 @@ def _build(loaded: _Loaded, facts: Mapping[str, Any]) -> RunPage:
         may_write=loaded.may_write,
         facts=facts,
         error_line=error_line,
-        holders=loaded.holders,
+        holders=holders,
     )
     if loaded.may_write and start_view.is_over(row):
         made.next_steps = start_view.next_steps(loaded.view.language, row.project, may_invite=loaded.may_invite)
