@@ -6,11 +6,11 @@ is the sync client, in threads (docs/decisions/0019).
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Self
 
 import berth.accounts as accounts
 import berth.outputs as outputs
@@ -20,15 +20,16 @@ from berth.client import Client
 from berth.definitions import Definitions
 from berth.errors import Unreachable
 from berth.notifications import Notifications
-from berth.results import LogLine, Metric, OutputFile, Run, RunData
+from berth.records import LogLine, Metric, OutputFile
+from berth.results import Run, RunData
 from berth.runs import Runs, Waiting
 
 
-@dataclass(frozen=True)
 class AsyncRun(RunData):
     """A run as it was when it was read; its methods ask the server, and are awaited."""
 
-    runs: "AsyncRuns | None" = field(default=None, repr=False, compare=False)
+    if TYPE_CHECKING:
+        runs: "AsyncRuns | None"
 
     async def metrics(self) -> dict[str, Metric]:
         """Every series in short."""
@@ -105,7 +106,9 @@ class AsyncRuns(AsyncNoun):
         return self
 
     def _own(self, run: Run) -> AsyncRun:
-        return AsyncRun(**{each.name: getattr(run, each.name) for each in fields(RunData)}, runs=self)
+        return AsyncRun(
+            **{each.name: getattr(run, each.name) for each in fields(RunData) if each.name != "runs"}, runs=self
+        )
 
     async def wait(self, run_id: str, timeout: float | str | None = None, raise_on_failure: bool = False) -> AsyncRun:
         """As `Runs.wait`. It occupies no thread between two looks, so any number of runs can be waited for."""

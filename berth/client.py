@@ -5,20 +5,33 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 import berth
 from berth import config
-from berth.accounts import Audit, Health, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
-from berth.definitions import Definitions
 from berth.errors import BerthError, InvalidInput, Unreachable
-from berth.notifications import Notifications
-from berth.outputs import Outputs, Retention
 from berth.results import Page
-from berth.runs import Runs
 from berth.transport import Body, HttpTransport, Response, Stream, Transport, read_server_url
+
+if TYPE_CHECKING:
+    from berth.accounts import (
+        Audit,
+        Health,
+        Projects,
+        Secrets,
+        ServiceAccounts,
+        Session,
+        TerminalLogins,
+        Tokens,
+        Users,
+    )
+    from berth.definitions import Definitions
+    from berth.notifications import Notifications
+    from berth.outputs import Outputs, Retention
+    from berth.runs import Runs
 
 API = "/api/v1"
 PAGE_SIZE = 200
@@ -68,20 +81,92 @@ class Client:
         self._transport = transport or HttpTransport(self.server, timeout)
         self._sleep = sleep
         self._project: str | None = None
-        self.session = Session(self)
-        self.terminal_logins = TerminalLogins(self)
-        self.runs = Runs(self)
-        self.jobs = Definitions(self)
-        self.outputs = Outputs(self)
-        self.retention = Retention(self)
-        self.projects = Projects(self)
-        self.service_accounts = ServiceAccounts(self)
-        self.secrets = Secrets(self)
-        self.tokens = Tokens(self)
-        self.users = Users(self)
-        self.audit = Audit(self)
-        self.health = Health(self)
-        self.notifications = Notifications(self)
+
+    # The module of a noun is loaded when the noun is first used: a command needs one or two of them.
+
+    @cached_property
+    def session(self) -> "Session":
+        from berth.accounts import Session
+
+        return Session(self)
+
+    @cached_property
+    def terminal_logins(self) -> "TerminalLogins":
+        from berth.accounts import TerminalLogins
+
+        return TerminalLogins(self)
+
+    @cached_property
+    def runs(self) -> "Runs":
+        from berth.runs import Runs
+
+        return Runs(self)
+
+    @cached_property
+    def jobs(self) -> "Definitions":
+        from berth.definitions import Definitions
+
+        return Definitions(self)
+
+    @cached_property
+    def outputs(self) -> "Outputs":
+        from berth.outputs import Outputs
+
+        return Outputs(self)
+
+    @cached_property
+    def retention(self) -> "Retention":
+        from berth.outputs import Retention
+
+        return Retention(self)
+
+    @cached_property
+    def projects(self) -> "Projects":
+        from berth.accounts import Projects
+
+        return Projects(self)
+
+    @cached_property
+    def service_accounts(self) -> "ServiceAccounts":
+        from berth.accounts import ServiceAccounts
+
+        return ServiceAccounts(self)
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        from berth.accounts import Secrets
+
+        return Secrets(self)
+
+    @cached_property
+    def tokens(self) -> "Tokens":
+        from berth.accounts import Tokens
+
+        return Tokens(self)
+
+    @cached_property
+    def users(self) -> "Users":
+        from berth.accounts import Users
+
+        return Users(self)
+
+    @cached_property
+    def audit(self) -> "Audit":
+        from berth.accounts import Audit
+
+        return Audit(self)
+
+    @cached_property
+    def health(self) -> "Health":
+        from berth.accounts import Health
+
+        return Health(self)
+
+    @cached_property
+    def notifications(self) -> "Notifications":
+        from berth.notifications import Notifications
+
+        return Notifications(self)
 
     @property
     def project(self) -> str:

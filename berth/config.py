@@ -6,7 +6,6 @@ somebody else may have written, so naming another server there must not carry a 
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,11 +110,21 @@ def resolve(
 def read_file(path: Path) -> dict[str, Any]:
     """The content of a TOML file, {} where there is none. Raises InvalidInput."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}", code="CONFIG_INVALID") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    import tomllib  # 5 ms that nobody needs who has no file
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(f"{path} cannot be read: {error}", code="CONFIG_INVALID")
 
 
 def contexts() -> tuple[dict[str, dict[str, str]], str | None]:

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from berth.errors import BerthError, Unreachable
-from berth.results import OutputFile, read_output
+from berth.records import OutputFile, read_output
 
 if TYPE_CHECKING:
     from berth.client import Client

@@ -18,7 +18,7 @@ import berth
 from app import db
 from app.workers.logs import ship_logs
 from berth.aio import AsyncRun
-from berth.results import Record, Series
+from berth.records import Record, Series
 from tests import factories
 from tests.cli.conftest import ENVIRONMENT, ROOT, World
 from tests.fakes_logs import FakeLogCluster
