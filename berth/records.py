@@ -6,19 +6,32 @@ Apart from them, because making these classes takes time that a command which on
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from berth.results import known
+
+if TYPE_CHECKING:
+    from berth.outputs import Outputs
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One series in short. `last`, `min` and `max` may be NaN or infinite."""
+    """One series in short. `last`, `min` and `max` may be NaN or infinite.
+
+    `better` is "lower" for loss, error and perplexity and "higher" for all else, as the console marks the best of runs.
+    """
 
     last: float = float("nan")
     min: float = float("nan")
     max: float = float("nan")
     step: int | None = None
+    better: str = ""
+
+    @property
+    def best(self) -> float:
+        """The least or the greatest value that it ever had, whichever is better; NaN where neither is known."""
+        return {"lower": self.min, "higher": self.max}.get(self.better, float("nan"))
 
 
 @dataclass(frozen=True)
@@ -33,15 +46,17 @@ class Series:
     last: Sequence[float] = ()
     min: Sequence[float] = ()
     max: Sequence[float] = ()
+    better: str = ""
 
     @property
     def summary(self) -> Metric:
         """The series in short."""
         if not self.last:
-            return Metric()
+            return Metric(better=self.better)
         finite = [value for value in self.min if value == value], [value for value in self.max if value == value]
         lowest, highest = (finite[0] or self.min), (finite[1] or self.max)
-        return Metric(self.last[-1], min(lowest), max(highest), self.steps[-1] if self.steps else None)
+        step = self.steps[-1] if self.steps else None
+        return Metric(self.last[-1], min(lowest), max(highest), step, self.better)
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,32 @@ class OutputFile:
     attempt: int = 1
     created_at: datetime | None = None
     is_removed: bool = False  # by the project's rules; what it was stays known
+
+
+@dataclass(frozen=True)
+class Artifact(OutputFile):
+    """A file that a run left, as `run.artifacts` has it; its methods ask the server and raise BerthError."""
+
+    run_id: str = ""
+    home: "Outputs | None" = field(default=None, repr=False, compare=False)
+
+    def download(self, to: str | Path = ".") -> Path:
+        """Writes it below `to`, under its path, and returns where; checked, and continued, as `Outputs.get` does it."""
+        return self._home.get(self.run_id, self.path, to)[0]
+
+    def read_bytes(self) -> bytes:
+        """Its content, checked against its digest. All of it is in memory: for a large one there is `download`."""
+        return self._home.read(self.run_id, self.path)
+
+    def read_text(self) -> str:
+        """Its content as UTF-8. Raises UnicodeDecodeError where it is none."""
+        return self.read_bytes().decode()
+
+    @property
+    def _home(self) -> "Outputs":
+        if self.home is None:
+            raise RuntimeError("this artifact does not come from a client")
+        return self.home
 
 
 @dataclass(frozen=True)
@@ -115,6 +156,7 @@ def read_series(data: Mapping[str, Any]) -> Series:
         last=last,
         min=_floats(data["min"]) if data.get("min") else last,
         max=_floats(data["max"]) if data.get("max") else last,
+        better=data.get("better") or "",
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from berth.records import LogLine, Metric, OutputFile
+    from berth.records import Artifact, LogLine, Metric, OutputFile
     from berth.runs import Runs
 
 SUCCEEDED, FAILED, STOPPED = "succeeded", "failed", "stopped"
@@ -146,6 +146,11 @@ class Run(RunData):
     def metrics(self) -> "dict[str, Metric]":
         """Every series in short, asked for once."""
         return {name: series.summary for name, series in self._home.metrics(self.id, buckets=1).items()}
+
+    @cached_property
+    def artifacts(self) -> "dict[str, Artifact]":
+        """The files that it left, by path, asked for once: `run.artifacts["model.pt"].download()`."""
+        return self._home.artifacts(self.id)
 
     @property
     def _home(self) -> "Runs":

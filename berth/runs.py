@@ -11,7 +11,7 @@ from berth.results import FAILED, STOPPED, Run, RunData, read_run
 
 if TYPE_CHECKING:
     from berth.client import Client
-    from berth.records import Event, LogLine, OutputFile, Series
+    from berth.records import Artifact, Event, LogLine, OutputFile, Series
     from berth.snapshots import Snapshot
 
 _POLL_FIRST, _POLL_LONGEST = 0.2, 2.0
@@ -275,6 +275,10 @@ class Runs:
     def outputs(self, run_id: str) -> "Iterator[OutputFile]":
         """The files that the run left."""
         return self._client.outputs.list(run_id)
+
+    def artifacts(self, run_id: str) -> "dict[str, Artifact]":
+        """As `Outputs.artifacts`: the files that the run left, by path."""
+        return self._client.outputs.artifacts(run_id)
 
     def download(self, run_id: str, path: str | None = None, to: str | Path = ".") -> Sequence[Path]:
         """As `Outputs.get`: writes one output, those below a folder, or all of them below `to`."""

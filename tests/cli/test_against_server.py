@@ -18,6 +18,7 @@ import psutil
 import pytest
 from sqlalchemy import text as sql
 
+import berth
 from app import db
 from app.domain.access import Role
 from app.models import Output
@@ -324,6 +325,10 @@ def test_outputs_are_listed_and_fetched(world: World) -> None:
     for path, content in files.items():
         assert (world.cli.folder / "all" / path).read_bytes() == content
     assert "(NO_SUCH_OUTPUT)" in world.cli("run", "download", run.public_id, "nothing", code=5).stderr
+    with berth.Client(world.web.url, world.tokens["owner"], "vision") as client:
+        artifacts = client.runs.get(run.public_id).artifacts
+        assert {path: one.read_bytes() for path, one in artifacts.items()} == files
+        assert artifacts["plots/a b.png"].download(world.cli.folder / "sdk").read_bytes() == b"png"
     world.cli("run", "outputs", run.public_id, code=5, env=world.as_("stranger"))
 
 

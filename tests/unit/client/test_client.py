@@ -1,6 +1,8 @@
 """The client: what it sends, what it repeats, and what it makes of the answers."""
 
 import math
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 import berth
 from berth.errors import BerthError, InvalidInput, RunFailed, Unreachable, WaitTimeout
+from berth.records import Artifact
 from berth.results import read_run
 from berth.transport import Response
 from tests.unit.client.fakes import Asked, FakeStream, FakeTransport, client_of, ok, problem
@@ -180,12 +183,27 @@ def test_metrics_in_short() -> None:
         "last": ["nan"],
         "min": [0.5],
         "max": ["inf"],
+        "better": "lower",
     }
     transport = FakeTransport(ok(RUN), ok({"series": [columns]}))
     metric = client_of(transport).runs.get("r-7f3k2m9qwa").metrics["loss"]
     assert math.isnan(metric.last)
     assert (metric.min, metric.max, metric.step) == (0.5, math.inf, 89)
     assert "buckets=1" in transport.asked[1].target
+    assert (metric.better, metric.best) == ("lower", 0.5)
+    assert replace(metric, better="higher").best == math.inf
+    assert math.isnan(replace(metric, better="").best)
+
+
+def test_an_artifact_that_arrives_damaged_is_refused() -> None:
+    files = listed("model.pt", sha256=sha256(b"abc").hexdigest())
+    answers = [Response(200, {"etag": f'"{sha256(b"abc").hexdigest()}"'}, content) for content in (b"abc", b"abd")]
+    artifacts = client_of(FakeTransport(ok(RUN), files, *answers)).runs.get("r-7f3k2m9qwa").artifacts
+    assert artifacts["model.pt"].read_text() == "abc"
+    with pytest.raises(Unreachable, match="damaged"):
+        artifacts["model.pt"].read_bytes()
+    with pytest.raises(RuntimeError, match="client"):
+        Artifact("model.pt").read_bytes()
 
 
 def listed(*paths: str, sha256: str = "") -> Response:
