@@ -1,6 +1,7 @@
 """The client: one server, one identity, and the nouns of its API as attributes."""
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +55,9 @@ class Client:
     """Talks to one Berth server.
 
     What is not given comes from BERTH_SERVER, BERTH_TOKEN and BERTH_PROJECT, then `./.berth.toml`, then the
-    current context of `~/.config/berth/config.toml`. Every method raises BerthError; reads, and writes that
+    current context of `~/.config/berth/config.toml`. Texts of the server, those of errors too, are in `language`
+    ("en", "zh"), else that of BERTH_LANG, else in English: a program that searches them finds the same whatever its
+    owner has chosen for the pages. Every method raises BerthError; reads, and writes that
     carry a key, are repeated when the server is away for a moment. Threads may share a client.
 
         client = berth.Client()
@@ -76,7 +79,7 @@ class Client:
     ) -> None:
         self.settings = config.resolve(server, token, project, context)
         self.server = self.settings.server.value
-        self.language = language
+        self.language = config.language(language or os.environ.get("BERTH_LANG"))
         read_server_url(self.server)
         self._transport = transport or HttpTransport(self.server, timeout)
         self._sleep = sleep
@@ -312,10 +315,9 @@ class Client:
 
     def _headers(self, more: Mapping[str, str] | None) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": f"berth/{berth.__version__}"}
+        headers["Accept-Language"] = self.language
         if self.settings.token:
             headers["Authorization"] = f"Bearer {self.settings.token.value}"
-        if self.language:
-            headers["Accept-Language"] = self.language
         return {**headers, **(more or {})}
 
 

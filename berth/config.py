@@ -107,6 +107,12 @@ def resolve(
     )
 
 
+def language(chosen: str | None) -> str:
+    """The language tag that `chosen`, which may be a locale such as "zh_CN.UTF-8", stands for; "en" for none."""
+    tag = (chosen or "").partition(".")[0].partition("@")[0].replace("_", "-")
+    return "en" if tag in ("", "C", "POSIX") else tag
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """The content of a TOML file, {} where there is none. Raises InvalidInput."""
     try:

@@ -468,6 +468,13 @@ def test_the_profiles_language_does_not_mix_in(world: World) -> None:
     said = world.cli("run", "wait", run.public_id, code=100).stderr
     assert "The program ended with exit code 3." in said
     assert said.isascii()
+    # Nor into programs, which are told in the language that they ask for.
+    for language, code in ((None, "en"), ("zh_CN", "zh")):
+        with berth.Client(world.web.url, world.tokens["owner"], "vision", language=language) as client:
+            assert client.runs.get(run.public_id).why.isascii() == (code == "en")
+            with pytest.raises(berth.BerthError) as refused:
+                client.runs.get("r-2222222222")
+            assert refused.value.detail.isascii() == (code == "en")
     assert "程序" in world.cli("run", "wait", run.public_id, code=100, env={"BERTH_LANG": "zh"}).stderr
 
 

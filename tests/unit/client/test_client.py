@@ -34,6 +34,28 @@ def test_every_request_carries_the_token_and_a_post_carries_a_key() -> None:
     assert len(asked.headers["Idempotency-Key"]) == 32
 
 
+@pytest.mark.parametrize(
+    ("asked", "environment", "sent"),
+    [
+        (None, None, "en"),
+        (None, "zh", "zh"),
+        ("en", "zh", "en"),
+        ("zh_CN.UTF-8", None, "zh-CN"),
+        (None, "C.UTF-8", "en"),
+    ],
+)
+def test_the_language_is_english_unless_asked(
+    asked: str | None, environment: str | None, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BERTH_LANG", raising=False)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")  # of the machine, not of this program
+    if environment is not None:
+        monkeypatch.setenv("BERTH_LANG", environment)
+    transport = FakeTransport(ok(RUN))
+    berth.Client("http://localhost:9", "t", "p", language=asked, transport=transport).runs.get("r-7f3k2m9qwa")
+    assert transport.asked[0].headers["Accept-Language"] == sent
+
+
 def test_a_submit_that_breaks_off_is_repeated_with_the_same_key() -> None:
     transport = FakeTransport(Unreachable("gone"), problem(503, "UNAVAILABLE"), ok(RUN, 202))
     run = client_of(transport).runs.submit(["python", "train.py"], cpu="2")
