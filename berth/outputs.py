@@ -127,22 +127,29 @@ class Retention:
         keep_last: int | None = None,
         keep_tags: Sequence[str] = (),
         notice_hours: int = 24,
+        keep_experiments: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Makes these the rules, as a whole; without days and runs, everything stays."""
         body = {
             "keep_days": keep_days,
             "keep_last": keep_last,
             "keep_tags": [*keep_tags],
+            "keep_experiments": [*keep_experiments],
             "notice_hours": notice_hours,
         }
         found: dict[str, Any] = self._client.call("PUT", self._path(), body=body).data
         return found
 
     def preview(
-        self, keep_days: int | None = None, keep_last: int | None = None, keep_tags: Sequence[str] = ()
+        self,
+        keep_days: int | None = None,
+        keep_last: int | None = None,
+        keep_tags: Sequence[str] = (),
+        keep_experiments: Sequence[str] = (),
     ) -> dict[str, Any]:
         """What such rules, or without any the project's own, would remove now: sums, and `items` run by run."""
         query: dict[str, Any] = {"keep_days": keep_days, "keep_last": keep_last, "keep_tags": [*keep_tags] or None}
+        query["keep_experiments"] = [*keep_experiments] or None
         path = f"{self._path()}/preview"
         found: dict[str, Any] = self._client.get(path, {**query, "limit": 200}).data
         following = found["next"]

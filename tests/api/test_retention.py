@@ -32,6 +32,7 @@ def test_rules_are_set_and_read(world: World) -> None:
         "keep_days": None,
         "keep_last": None,
         "keep_tags": [],
+        "keep_experiments": [],
         "notice_hours": 24,
         "version": 0,
         "updated_at": None,
@@ -47,6 +48,7 @@ def test_rules_are_set_and_read(world: World) -> None:
         ({"keep_days": 1.5}, "/keep_days"),
         ({"notice_hours": None}, "/notice_hours"),
         ({"keep_tags": ["a\0"]}, "/keep_tags"),
+        ({"keep_experiments": [""]}, "/keep_experiments"),
         ({"keep_everything": True}, "/keep_everything"),
     ):
         answer = owner.put("/projects/ours/retention", json=body)
