@@ -75,7 +75,7 @@ def test_a_preview_names_runs_and_bytes_and_changes_nothing(world: World) -> Non
     assert viewer.get("/projects/ours/retention/preview", params={"keep_days": 0}).status_code == 422
     with db.unit_of_work() as session:
         session.execute(text("update run set experiment = 'digits' where public_id = :id"), {"id": made[0]})
-    named = {"keep_days": 30, "keep_experiments": ["digits", "other"]}
+    named: Any = {"keep_days": 30, "keep_experiments": ["digits", "other"]}
     kept = viewer.get("/projects/ours/retention/preview", params=named).json()
     assert [item["run"] for item in kept["items"]] == made[1:]
     assert kept["rules"]["keep_experiments"] == ["digits", "other"]
