@@ -22,6 +22,16 @@ addEventListener('pointerdown', (event) => { if (event.isTrusted) window.berthAc
 """
 
 
+_FOCUS_IS_SEEN = """
+() => {
+  const one = document.activeElement;
+  if (!one || one === document.body) return true;
+  const box = one.getBoundingClientRect();
+  return box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+}
+"""
+
+
 class TooManyActionsError(AssertionError):
     """A task took more than it may."""
 
@@ -67,6 +77,19 @@ class Hands:
         """An address typed by hand."""
         self.page.goto(self.origin + path, wait_until="load")
         self.acts.append("load")
+
+    def press_until(self, key: str, selector: str, most: int = 12) -> None:
+        """A key again and again, until what has the focus fits. Raises AssertionError after `most` times."""
+        for _ in range(most):
+            self.press(key)
+            if self.page.evaluate("(one) => document.activeElement.matches(one)", selector):
+                return
+        raise AssertionError(f"{key} does not lead to {selector}")
+
+    def sees_focus(self) -> None:
+        """Insists that what has the focus, if anything has it, is on the screen. Raises AssertionError."""
+        if not self.page.evaluate(_FOCUS_IS_SEEN):
+            raise AssertionError(f"the focus is not on the screen of {self.page.url}")
 
     def arrives(self, pattern: str) -> None:
         """Waits until the address is of this form."""
@@ -129,6 +152,14 @@ def _error_from_list(hands: Hands, ground: Ground) -> None:
     hands.sees("#live .snip", ground.error)
 
 
+def _error_by_keys(hands: Hands, ground: Ground) -> None:
+    hands.press_until("j", f"#{ground.failed} a")
+    hands.sees_focus()
+    hands.press("Enter")
+    hands.arrives(f"**/runs/{ground.failed}")
+    hands.sees("#live .snip", ground.error)
+
+
 def _best_of_experiment(hands: Hands, _ground: Ground) -> None:
     hands.press("a")
     hands.press("v")
@@ -141,6 +172,20 @@ def _best_run(hands: Hands, _ground: Ground) -> None:
     hands.arrives("**/experiments")
     hands.sees("td.best")
     hands.click("td.best a")
+    hands.arrives("**/runs/r-*")
+
+
+def _best_run_by_keys(hands: Hands, _ground: Ground) -> None:
+    hands.press("Control+k")
+    hands.sees("#palette-hits a")
+    hands.type("experiments")
+    hands.page.locator("#palette-hits a[href$='/experiments']").wait_for(timeout=_PATIENCE_MS)
+    hands.press("Enter")
+    hands.arrives("**/experiments")
+    hands.press("j")
+    hands.press_until("Tab", "td.best a")
+    hands.sees_focus()
+    hands.press("Enter")
     hands.arrives("**/runs/r-*")
 
 
@@ -189,3 +234,22 @@ TASKS = (
     Task("compare", "Compare two runs, from the list", 3, lambda on: f"{on.project}/runs", _compare_two),
     Task("follow", "Follow the log, from a run's page", 1, lambda on: on.run(on.live), _follow),
 )
+
+# The same eight without a mouse: those that a click is the shortest way of have another way by keys.
+_INSTEAD = {
+    "error-list": Task(
+        "error-list",
+        "See the error that killed a run, from the list",
+        4,
+        lambda on: f"{on.project}/runs?q=status:failed",
+        _error_by_keys,
+    ),
+    "best-run": Task(
+        "best-run",
+        "The best run of an experiment, from anywhere",
+        7,
+        lambda on: f"{on.project}/runs",
+        _best_run_by_keys,
+    ),
+}
+BY_KEYBOARD = tuple(_INSTEAD.get(task.key, task) for task in TASKS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import postgres, report, ui_browser, ui_live, ui_pages, ui_report, ui_terminal
-from bench.clicks import TASKS, TooManyActionsError, perform
+from bench.clicks import BY_KEYBOARD, TASKS, TooManyActionsError, perform
 from bench.report import Row
 from bench.ui_site import Sizes, UiSite, site
 
@@ -75,6 +75,7 @@ def _measure(part: str, browser: Any, filled: UiSite, folder: Path, options: arg
         yield from ui_terminal.command_line(filled, folder, options.repeats)
     elif part == "u16":
         yield from _clicks(browser, filled)
+        yield _keyboard(browser, filled)
 
 
 def _clicks(browser: Any, filled: UiSite) -> Iterator[Row]:
@@ -86,6 +87,23 @@ def _clicks(browser: Any, filled: UiSite) -> Iterator[Row]:
             except TooManyActionsError as problem:
                 figure, is_met = str(problem), False
         yield Row(f"u16-{task.key}", f"U16 {task.title}", f"at most {task.limit}", figure, is_met)
+
+
+def _keyboard(browser: Any, filled: UiSite) -> Row:
+    """U5: the same tasks without a mouse."""
+    pressed, wrong = list[str](), list[str]()
+    for task in BY_KEYBOARD:
+        with ui_browser.context(browser, filled.cookies()) as inside:
+            try:
+                acts = perform(inside, filled.url, filled.ground(), task)
+            except AssertionError as problem:
+                wrong.append(f"{task.title}: {problem}")
+                continue
+        if {"click", "load"} & set(acts):
+            wrong.append(f"{task.title}: {', '.join(acts)}")
+        pressed.append(f"{task.key} {len(acts)}")
+    figure = f"{len(BY_KEYBOARD) - len(wrong)}, presses: {', '.join(pressed)}" + "".join(f"; {one}" for one in wrong)
+    return Row("u5-keyboard", "U5 Tasks that go by keyboard alone", f"all {len(BY_KEYBOARD)}", figure, not wrong)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

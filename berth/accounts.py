@@ -4,7 +4,7 @@ audit log."""
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from berth.results import Record
+from berth.records import Record
 
 if TYPE_CHECKING:
     from berth.client import Client

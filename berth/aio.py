@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Self
 
 import berth.accounts as accounts
 import berth.outputs as outputs
@@ -20,20 +20,51 @@ from berth.client import Client
 from berth.definitions import Definitions
 from berth.errors import Unreachable
 from berth.notifications import Notifications
-from berth.results import LogLine, Metric, OutputFile, Run, RunData
+from berth.records import LogLine, Metric, OutputFile
+from berth.results import Run, RunData
 from berth.runs import Runs, Waiting
 
 
 @dataclass(frozen=True)
+class AsyncArtifact(OutputFile):
+    """A file that a run left; its methods ask the server, and are awaited."""
+
+    run_id: str = ""
+    home: "AsyncOutputs | None" = field(default=None, repr=False, compare=False)
+
+    async def download(self, to: str | Path = ".") -> Path:
+        """As `Artifact.download`."""
+        return (await self._home.get(self.run_id, self.path, to))[0]
+
+    async def read_bytes(self) -> bytes:
+        """As `Artifact.read_bytes`."""
+        return await self._home.read(self.run_id, self.path)
+
+    async def read_text(self) -> str:
+        """As `Artifact.read_text`."""
+        return (await self.read_bytes()).decode()
+
+    @property
+    def _home(self) -> "AsyncOutputs":
+        if self.home is None:
+            raise RuntimeError("this artifact does not come from a client")
+        return self.home
+
+
 class AsyncRun(RunData):
     """A run as it was when it was read; its methods ask the server, and are awaited."""
 
-    runs: "AsyncRuns | None" = field(default=None, repr=False, compare=False)
+    if TYPE_CHECKING:
+        runs: "AsyncRuns | None"
 
     async def metrics(self) -> dict[str, Metric]:
         """Every series in short."""
         found = await self._home.metrics(self.id, buckets=1)
         return {name: series.summary for name, series in found.items()}
+
+    async def artifacts(self) -> dict[str, AsyncArtifact]:
+        """The files that it left, by path."""
+        return await self._home.artifacts(self.id)
 
     @property
     def _home(self) -> "AsyncRuns":
@@ -100,12 +131,22 @@ def _runs(
 class AsyncRuns(AsyncNoun):
     """`client.runs`."""
 
+    def __init__(self, calls: Calls, noun: Runs, outputs: "AsyncOutputs") -> None:
+        super().__init__(calls, noun)
+        self._outputs = outputs
+
+    async def artifacts(self, run_id: str) -> dict[str, AsyncArtifact]:
+        """As `Runs.artifacts`."""
+        return await self._outputs.artifacts(run_id)
+
     @property
     def _home(self) -> "AsyncRuns":
         return self
 
     def _own(self, run: Run) -> AsyncRun:
-        return AsyncRun(**{each.name: getattr(run, each.name) for each in fields(RunData)}, runs=self)
+        return AsyncRun(
+            **{each.name: getattr(run, each.name) for each in fields(RunData) if each.name != "runs"}, runs=self
+        )
 
     async def wait(self, run_id: str, timeout: float | str | None = None, raise_on_failure: bool = False) -> AsyncRun:
         """As `Runs.wait`. It occupies no thread between two looks, so any number of runs can be waited for."""
@@ -166,6 +207,14 @@ class AsyncOutputs(AsyncNoun):
     list = iterated(outputs.Outputs.list)
     folder = iterated(outputs.Outputs.folder)
     get = awaited(outputs.Outputs.get)
+    read = awaited(outputs.Outputs.read)
+
+    async def artifacts(self, run_id: str) -> dict[str, AsyncArtifact]:
+        """As `Outputs.artifacts`."""
+        return {
+            file.path: AsyncArtifact(**vars(file), run_id=run_id, home=self)
+            async for file in type(self).list(self, run_id)
+        }
 
 
 class AsyncRetention(AsyncNoun):
@@ -299,9 +348,9 @@ class AsyncClient(AsyncNoun):
         super().__init__(calls, sync)
         self.session = AsyncSession(calls, sync.session)
         self.terminal_logins = AsyncTerminalLogins(calls, sync.terminal_logins)
-        self.runs = AsyncRuns(calls, sync.runs)
-        self.jobs = AsyncDefinitions(calls, sync.jobs, self.runs)
         self.outputs = AsyncOutputs(calls, sync.outputs)
+        self.runs = AsyncRuns(calls, sync.runs, self.outputs)
+        self.jobs = AsyncDefinitions(calls, sync.jobs, self.runs)
         self.retention = AsyncRetention(calls, sync.retention)
         self.projects = AsyncProjects(calls, sync.projects)
         self.service_accounts = AsyncServiceAccounts(calls, sync.service_accounts)

@@ -1,24 +1,38 @@
 """The client: one server, one identity, and the nouns of its API as attributes."""
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 import berth
 from berth import config
-from berth.accounts import Audit, Health, Projects, Secrets, ServiceAccounts, Session, TerminalLogins, Tokens, Users
-from berth.definitions import Definitions
 from berth.errors import BerthError, InvalidInput, Unreachable
-from berth.notifications import Notifications
-from berth.outputs import Outputs, Retention
 from berth.results import Page
-from berth.runs import Runs
 from berth.transport import Body, HttpTransport, Response, Stream, Transport, read_server_url
+
+if TYPE_CHECKING:
+    from berth.accounts import (
+        Audit,
+        Health,
+        Projects,
+        Secrets,
+        ServiceAccounts,
+        Session,
+        TerminalLogins,
+        Tokens,
+        Users,
+    )
+    from berth.definitions import Definitions
+    from berth.notifications import Notifications
+    from berth.outputs import Outputs, Retention
+    from berth.runs import Runs
 
 API = "/api/v1"
 PAGE_SIZE = 200
@@ -41,7 +55,9 @@ class Client:
     """Talks to one Berth server.
 
     What is not given comes from BERTH_SERVER, BERTH_TOKEN and BERTH_PROJECT, then `./.berth.toml`, then the
-    current context of `~/.config/berth/config.toml`. Every method raises BerthError; reads, and writes that
+    current context of `~/.config/berth/config.toml`. Texts of the server, those of errors too, are in `language`
+    ("en", "zh"), else that of BERTH_LANG, else in English: a program that searches them finds the same whatever its
+    owner has chosen for the pages. Every method raises BerthError; reads, and writes that
     carry a key, are repeated when the server is away for a moment. Threads may share a client.
 
         client = berth.Client()
@@ -63,25 +79,97 @@ class Client:
     ) -> None:
         self.settings = config.resolve(server, token, project, context)
         self.server = self.settings.server.value
-        self.language = language
+        self.language = config.language(language or os.environ.get("BERTH_LANG"))
         read_server_url(self.server)
         self._transport = transport or HttpTransport(self.server, timeout)
         self._sleep = sleep
         self._project: str | None = None
-        self.session = Session(self)
-        self.terminal_logins = TerminalLogins(self)
-        self.runs = Runs(self)
-        self.jobs = Definitions(self)
-        self.outputs = Outputs(self)
-        self.retention = Retention(self)
-        self.projects = Projects(self)
-        self.service_accounts = ServiceAccounts(self)
-        self.secrets = Secrets(self)
-        self.tokens = Tokens(self)
-        self.users = Users(self)
-        self.audit = Audit(self)
-        self.health = Health(self)
-        self.notifications = Notifications(self)
+
+    # The module of a noun is loaded when the noun is first used: a command needs one or two of them.
+
+    @cached_property
+    def session(self) -> "Session":
+        from berth.accounts import Session
+
+        return Session(self)
+
+    @cached_property
+    def terminal_logins(self) -> "TerminalLogins":
+        from berth.accounts import TerminalLogins
+
+        return TerminalLogins(self)
+
+    @cached_property
+    def runs(self) -> "Runs":
+        from berth.runs import Runs
+
+        return Runs(self)
+
+    @cached_property
+    def jobs(self) -> "Definitions":
+        from berth.definitions import Definitions
+
+        return Definitions(self)
+
+    @cached_property
+    def outputs(self) -> "Outputs":
+        from berth.outputs import Outputs
+
+        return Outputs(self)
+
+    @cached_property
+    def retention(self) -> "Retention":
+        from berth.outputs import Retention
+
+        return Retention(self)
+
+    @cached_property
+    def projects(self) -> "Projects":
+        from berth.accounts import Projects
+
+        return Projects(self)
+
+    @cached_property
+    def service_accounts(self) -> "ServiceAccounts":
+        from berth.accounts import ServiceAccounts
+
+        return ServiceAccounts(self)
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        from berth.accounts import Secrets
+
+        return Secrets(self)
+
+    @cached_property
+    def tokens(self) -> "Tokens":
+        from berth.accounts import Tokens
+
+        return Tokens(self)
+
+    @cached_property
+    def users(self) -> "Users":
+        from berth.accounts import Users
+
+        return Users(self)
+
+    @cached_property
+    def audit(self) -> "Audit":
+        from berth.accounts import Audit
+
+        return Audit(self)
+
+    @cached_property
+    def health(self) -> "Health":
+        from berth.accounts import Health
+
+        return Health(self)
+
+    @cached_property
+    def notifications(self) -> "Notifications":
+        from berth.notifications import Notifications
+
+        return Notifications(self)
 
     @property
     def project(self) -> str:
@@ -227,10 +315,9 @@ class Client:
 
     def _headers(self, more: Mapping[str, str] | None) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": f"berth/{berth.__version__}"}
+        headers["Accept-Language"] = self.language
         if self.settings.token:
             headers["Authorization"] = f"Bearer {self.settings.token.value}"
-        if self.language:
-            headers["Accept-Language"] = self.language
         return {**headers, **(more or {})}
 
 

@@ -6,7 +6,6 @@ somebody else may have written, so naming another server there must not carry a 
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,14 +107,30 @@ def resolve(
     )
 
 
+def language(chosen: str | None) -> str:
+    """The language tag that `chosen`, which may be a locale such as "zh_CN.UTF-8", stands for; "en" for none."""
+    tag = (chosen or "").partition(".")[0].partition("@")[0].replace("_", "-")
+    return "en" if tag in ("", "C", "POSIX") else tag
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """The content of a TOML file, {} where there is none. Raises InvalidInput."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}", code="CONFIG_INVALID") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    import tomllib  # 5 ms that nobody needs who has no file
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(f"{path} cannot be read: {error}", code="CONFIG_INVALID")
 
 
 def contexts() -> tuple[dict[str, dict[str, str]], str | None]:

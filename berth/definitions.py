@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from berth.errors import InvalidInput
-from berth.results import Record, Run, read_run
+from berth.records import Record
+from berth.results import Run, read_run
 
 if TYPE_CHECKING:
     from berth.client import Client

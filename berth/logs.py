@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from berth.errors import BerthError, Unreachable
-from berth.results import LogLine, read_time
+from berth.records import LogLine
+from berth.results import read_time
 from berth.transport import Stream
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from berth.results import Record
+from berth.records import Record
 
 if TYPE_CHECKING:
     from berth.client import Client

@@ -5,12 +5,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from berth.errors import BerthError, Unreachable
-from berth.results import OutputFile, read_output
+from berth.records import Artifact, OutputFile, read_output
 
 if TYPE_CHECKING:
     from berth.client import Client
 
 _TRIES = 5
+_ANY = {"Accept": "*/*"}
 
 
 class Outputs:
@@ -48,6 +49,20 @@ class Outputs:
             self._get_one(run_id, file, target, Path(to))
         return targets
 
+    def read(self, run_id: str, path: str) -> bytes:
+        """The content of one output, in memory and checked against its digest; for a large one there is `get`."""
+        parts = PurePosixPath(path).parts
+        found = self._client.send("GET", self._client.path("runs", run_id, "outputs", *parts), headers=_ANY)
+        sha256 = found.headers.get("etag", "").strip('"')
+        if sha256 and _digest(found.body) != sha256:
+            raise Unreachable(f"{path} arrived damaged", hint="Try again.")
+        return found.body
+
+    def artifacts(self, run_id: str) -> dict[str, Artifact]:
+        """The files of a run by their paths; those that the project's rules removed say so and cannot be read."""
+        found = map(vars, self.list(run_id))
+        return {file["path"]: Artifact(**file, run_id=run_id, home=self) for file in found}
+
     def _get_one(self, run_id: str, file: OutputFile, target: Path, to: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.parent.resolve().is_relative_to(to.resolve()):
@@ -64,7 +79,7 @@ class Outputs:
                 if attempt == _TRIES - 1 or (isinstance(error, OSError) and not isinstance(error, Unreachable)):
                     raise
                 self._client.pause(0.3 * 2**attempt)
-        if file.sha256 and _digest(draft) != file.sha256:
+        if file.sha256 and _digest_of(draft) != file.sha256:
             draft.unlink()
             raise Unreachable(f"{file.path} arrived damaged", hint="Try again.")
         draft.replace(target)
@@ -77,7 +92,7 @@ class Outputs:
             have = 0
         if have == file.bytes and have:
             return
-        headers = {"Accept": "*/*"}
+        headers = dict(_ANY)
         if have:
             headers |= {"Range": f"bytes={have}-", "If-Range": f'"{file.sha256}"'}
         parts = PurePosixPath(file.path).parts
@@ -112,22 +127,29 @@ class Retention:
         keep_last: int | None = None,
         keep_tags: Sequence[str] = (),
         notice_hours: int = 24,
+        keep_experiments: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Makes these the rules, as a whole; without days and runs, everything stays."""
         body = {
             "keep_days": keep_days,
             "keep_last": keep_last,
             "keep_tags": [*keep_tags],
+            "keep_experiments": [*keep_experiments],
             "notice_hours": notice_hours,
         }
         found: dict[str, Any] = self._client.call("PUT", self._path(), body=body).data
         return found
 
     def preview(
-        self, keep_days: int | None = None, keep_last: int | None = None, keep_tags: Sequence[str] = ()
+        self,
+        keep_days: int | None = None,
+        keep_last: int | None = None,
+        keep_tags: Sequence[str] = (),
+        keep_experiments: Sequence[str] = (),
     ) -> dict[str, Any]:
         """What such rules, or without any the project's own, would remove now: sums, and `items` run by run."""
         query: dict[str, Any] = {"keep_days": keep_days, "keep_last": keep_last, "keep_tags": [*keep_tags] or None}
+        query["keep_experiments"] = [*keep_experiments] or None
         path = f"{self._path()}/preview"
         found: dict[str, Any] = self._client.get(path, {**query, "limit": 200}).data
         following = found["next"]
@@ -149,8 +171,14 @@ def target_of(path: str, to: Path) -> Path:
     return to.joinpath(*parts)
 
 
-def _digest(path: Path) -> str:
+def _digest(content: bytes) -> str:
     import hashlib  # OpenSSL: 10 ms that most commands do not need
+
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_of(path: Path) -> str:
+    import hashlib
 
     digest = hashlib.sha256()
     with path.open("rb") as source:

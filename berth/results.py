@@ -1,4 +1,4 @@
-"""What the API answers, as typed objects.
+"""Runs as the API answers them, as typed objects; what they leave behind is in berth/records.py.
 
 Made leniently: a field that is missing has its default, one that is unknown is kept in `raw`, so that a
 client and a server of different ages understand each other.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from berth.records import Artifact, LogLine, Metric, OutputFile
     from berth.runs import Runs
 
 SUCCEEDED, FAILED, STOPPED = "succeeded", "failed", "stopped"
@@ -30,39 +31,6 @@ class Reason:
 
     def __str__(self) -> str:
         return self.text
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One series in short. `last`, `min` and `max` may be NaN or infinite."""
-
-    last: float = float("nan")
-    min: float = float("nan")
-    max: float = float("nan")
-    step: int | None = None
-
-
-@dataclass(frozen=True)
-class Series:
-    """A metric column by column. Where not `is_exact`, each place is a bucket: its last, least and greatest value."""
-
-    name: str = ""
-    points: int = 0
-    is_exact: bool = True
-    steps: Sequence[int] = ()
-    at_ms: Sequence[int] = ()
-    last: Sequence[float] = ()
-    min: Sequence[float] = ()
-    max: Sequence[float] = ()
-
-    @property
-    def summary(self) -> Metric:
-        """The series in short."""
-        if not self.last:
-            return Metric()
-        finite = [value for value in self.min if value == value], [value for value in self.max if value == value]
-        lowest, highest = (finite[0] or self.min), (finite[1] or self.max)
-        return Metric(self.last[-1], min(lowest), max(highest), self.steps[-1] if self.steps else None)
 
 
 @dataclass(frozen=True)
@@ -101,34 +69,6 @@ class Attempt:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     replicas: Sequence[Replica] = ()
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """One line: `stream` is stdout, stderr, berth (its own words) or gap.
-
-    A gap stands for lines that were lost; `gap` has their `lines` and `bytes`, and `why`.
-    """
-
-    text: str = ""
-    line: int = 0
-    attempt: int = 1
-    replica: int = 0
-    stream: str = "stdout"
-    at: datetime | None = None
-    gap: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class OutputFile:
-    """A file that a run left in `$BERTH_OUTPUT`. `bytes` is its size."""
-
-    path: str = ""
-    bytes: int = 0
-    sha256: str = ""
-    attempt: int = 1
-    created_at: datetime | None = None
-    is_removed: bool = False  # by the project's rules; what it was stays known
 
 
 @dataclass(frozen=True)
@@ -174,6 +114,7 @@ class RunData:
     place: int | None = None
     attempts: Sequence[Attempt] = ()
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    runs: Any = field(default=None, repr=False, compare=False)
 
     @property
     def is_finished(self) -> bool:
@@ -194,16 +135,22 @@ class RunData:
         return Plan("later", self.place, self.reason)
 
 
-@dataclass(frozen=True)
 class Run(RunData):
     """A run as it was when it was read. `refresh()` reads it again; the methods ask the server."""
 
-    runs: "Runs | None" = field(default=None, repr=False, compare=False)
+    # No dataclass of its own: making one of so many fields takes 2 ms of each command.
+    if TYPE_CHECKING:
+        runs: Runs | None
 
     @cached_property
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> "dict[str, Metric]":
         """Every series in short, asked for once."""
         return {name: series.summary for name, series in self._home.metrics(self.id, buckets=1).items()}
+
+    @cached_property
+    def artifacts(self) -> "dict[str, Artifact]":
+        """The files that it left, by path, asked for once: `run.artifacts["model.pt"].download()`."""
+        return self._home.artifacts(self.id)
 
     @property
     def _home(self) -> "Runs":
@@ -230,49 +177,18 @@ class Run(RunData):
     def wait(self, timeout: float | str | None = None, raise_on_failure: bool = False) -> "Run":
         return self._home.wait(self.id, timeout=timeout, raise_on_failure=raise_on_failure)
 
-    def logs(self, follow: bool = False, **options: Any) -> Iterator[LogLine]:
+    def logs(self, follow: bool = False, **options: Any) -> "Iterator[LogLine]":
         return self._home.logs(self.id, follow=follow, **options)
 
     def usage(self, attempt: int | None = None, buckets: int | None = None) -> dict[str, Any]:
         """As `Runs.usage`: what it used against what it asked for."""
         return self._home.usage(self.id, attempt=attempt, buckets=buckets)
 
-    def outputs(self) -> Iterator[OutputFile]:
+    def outputs(self) -> "Iterator[OutputFile]":
         return self._home.outputs(self.id)
 
     def download(self, path: str | None = None, to: "str | Path" = ".") -> "Sequence[Path]":
         return self._home.download(self.id, path, to=to)
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of a run's history."""
-
-    id: int = 0
-    at: datetime | None = None
-    code: str = ""
-    text: str = ""
-    attempt: int = 1
-    old_state: str | None = None
-    new_state: str | None = None
-    actor: str | None = None
-    data: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Record:
-    """Any other object: a project, token, user, member, service account or audit row.
-
-    The fields are attributes (`token.name`) and in `raw`.
-    """
-
-    raw: dict[str, Any] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["raw"][name]
-        except KeyError:
-            raise AttributeError(name) from None
 
 
 @dataclass(frozen=True)
@@ -285,7 +201,7 @@ class Page:
 
 def read_run(data: Mapping[str, Any], runs: "Runs | None" = None) -> Run:
     """A Run from the API's object."""
-    values = _known(Run, data)
+    values = known(Run, data)
     values["reason"] = read_reason(data.get("reason"))
     values["attempts"] = tuple(read_attempt(value) for value in data.get("attempts") or ())
     values["tags"] = tuple(data.get("tags") or ())
@@ -293,41 +209,14 @@ def read_run(data: Mapping[str, Any], runs: "Runs | None" = None) -> Run:
 
 
 def read_attempt(data: Mapping[str, Any]) -> Attempt:
-    values = _known(Attempt, data)
+    values = known(Attempt, data)
     values["reason"] = read_reason(data.get("reason"))
-    values["replicas"] = tuple(Replica(**_known(Replica, value)) for value in data.get("replicas") or ())
+    values["replicas"] = tuple(Replica(**known(Replica, value)) for value in data.get("replicas") or ())
     return Attempt(**values)
 
 
 def read_reason(data: Any) -> Reason | None:
-    return Reason(**_known(Reason, data)) if isinstance(data, Mapping) else None
-
-
-def read_series(data: Mapping[str, Any]) -> Series:
-    """A series from its columns; "nan", "inf" and "-inf" are numbers here."""
-    last = _floats(data.get("last"))
-    return Series(
-        name=data.get("name", ""),
-        points=data.get("points", len(last)),
-        is_exact=data.get("is_exact", True),
-        steps=tuple(data.get("step") or ()),
-        at_ms=tuple(data.get("at_ms") or ()),
-        last=last,
-        min=_floats(data["min"]) if data.get("min") else last,
-        max=_floats(data["max"]) if data.get("max") else last,
-    )
-
-
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float("nan") if value is None else float(value) for value in values or ())
-
-
-def read_output(data: Mapping[str, Any]) -> OutputFile:
-    return OutputFile(**_known(OutputFile, {**data, "is_removed": bool(data.get("removed_at"))}))
-
-
-def read_event(data: Mapping[str, Any]) -> Event:
-    return Event(**_known(Event, data))
+    return Reason(**known(Reason, data)) if isinstance(data, Mapping) else None
 
 
 def read_time(value: Any) -> datetime | None:
@@ -340,7 +229,8 @@ def read_time(value: Any) -> datetime | None:
         return None
 
 
-def _known(cls: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+def known(cls: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the API's object what a class has fields for, times as datetimes."""
     # A null takes the default, so that a text stays a text.
     names = cls.__dataclass_fields__
     return {

@@ -7,24 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from berth import quantities
 from berth.errors import BerthError, InvalidInput, RunFailed, RunStopped, Unreachable, WaitTimeout
-from berth.logs import read_logs
-from berth.results import (
-    FAILED,
-    STOPPED,
-    Event,
-    LogLine,
-    OutputFile,
-    Run,
-    RunData,
-    Series,
-    read_event,
-    read_output,
-    read_run,
-    read_series,
-)
+from berth.results import FAILED, STOPPED, Run, RunData, read_run
 
 if TYPE_CHECKING:
     from berth.client import Client
+    from berth.records import Artifact, Event, LogLine, OutputFile, Series
     from berth.snapshots import Snapshot
 
 _POLL_FIRST, _POLL_LONGEST = 0.2, 2.0
@@ -237,7 +224,7 @@ class Runs:
         tail: int | None = None,
         q: str | None = None,
         rank: int | None = None,
-    ) -> Iterator[LogLine]:
+    ) -> "Iterator[LogLine]":
         """The lines, in order and each once; with `follow` until the run has ended, through broken connections.
 
         `attempt` is one attempt, by default all, one after the other; `after` a line number of it (of the newest
@@ -245,12 +232,16 @@ class Runs:
         one attempt must contain, when not following. `rank` is another word for `replica`.
         """
         replica = rank if replica is None else replica
+        from berth.logs import read_logs
+
         return read_logs(
             self._client, run_id, follow=follow, attempt=attempt, replica=replica, after=after, tail=tail, q=q
         )
 
-    def events(self, run_id: str) -> Iterator[Event]:
+    def events(self, run_id: str) -> "Iterator[Event]":
         """The history, oldest first."""
+        from berth.records import read_event
+
         return map(read_event, self._client.items(self._client.path("runs", run_id, "events")))
 
     def metrics(
@@ -260,8 +251,10 @@ class Runs:
         x: str = "step",
         buckets: int | None = None,
         after_step: int | None = None,
-    ) -> dict[str, Series]:
+    ) -> "dict[str, Series]":
         """Series by name, as the server reduces them: per bucket the least, greatest and last value."""
+        from berth.records import read_series
+
         wanted = ",".join(keys) if keys is not None else None
         query = {"keys": wanted, "x": x, "buckets": buckets, "after_step": after_step}
         data = self._client.get(self._client.path("runs", run_id, "metrics"), query).data
@@ -279,9 +272,13 @@ class Runs:
         answer: dict[str, Any] = self._client.get(self._client.path("runs", run_id, "usage"), query).data
         return answer
 
-    def outputs(self, run_id: str) -> Iterator[OutputFile]:
+    def outputs(self, run_id: str) -> "Iterator[OutputFile]":
         """The files that the run left."""
-        return map(read_output, self._client.items(self._client.path("runs", run_id, "outputs")))
+        return self._client.outputs.list(run_id)
+
+    def artifacts(self, run_id: str) -> "dict[str, Artifact]":
+        """As `Outputs.artifacts`: the files that the run left, by path."""
+        return self._client.outputs.artifacts(run_id)
 
     def download(self, run_id: str, path: str | None = None, to: str | Path = ".") -> Sequence[Path]:
         """As `Outputs.get`: writes one output, those below a folder, or all of them below `to`."""

@@ -23,6 +23,7 @@ class RetentionRules(Base):
     keep_days: Mapped[int | None]
     keep_last: Mapped[int | None]
     keep_tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
+    keep_experiments: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     notice_hours: Mapped[int] = mapped_column(default=24, server_default="24")
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     updated_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))

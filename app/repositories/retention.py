@@ -41,6 +41,7 @@ _REMOVABLE = """
         select 1 from attempt a where a.run_id = r.id and a.number = r.attempt and a.outputs_stored_at is null)
       and (cast(:days as bigint) is null or r.finished_at < now() - make_interval(days => cast(:days as int)))
       and not r.tags && cast(:tags as text[])
+      and (r.experiment is null or r.experiment <> all(cast(:experiments as text[])))
       and (cast(:last as bigint) is null or r.id not in (
         select id from run where project_id = :project order by id desc limit :last))
       and (cast(:after as uuid) is null or r.id > cast(:after as uuid))
@@ -55,7 +56,8 @@ _TOTAL = text(
 
 
 def _values(project_id: uuid.UUID, rules: Rules, **more: Any) -> dict[str, Any]:
-    given = {"project": project_id, "days": rules.keep_days, "last": rules.keep_last, "tags": list(rules.keep_tags)}
+    given: dict[str, Any] = {"project": project_id, "days": rules.keep_days, "last": rules.keep_last}
+    given |= {"tags": list(rules.keep_tags), "experiments": list(rules.keep_experiments)}
     return {**given, "after": None, "only": None, **more}
 
 
@@ -88,6 +90,13 @@ def total_removable(session: Session, project_id: uuid.UUID, rules: Rules, *, li
 def find_rules(session: Session, project_id: uuid.UUID) -> RetentionRules | None:
     """The project's rules, or None where nobody made any."""
     return session.get(RetentionRules, project_id, populate_existing=True)
+
+
+def rules_of(row: RetentionRules | None) -> Rules:
+    """The rules of such a row; those that keep everything where there is none."""
+    if row is None:
+        return Rules()
+    return Rules(row.keep_days, row.keep_last, tuple(row.keep_tags), tuple(row.keep_experiments))
 
 
 _PLAN = (

@@ -62,6 +62,8 @@ def rule_text(rules: Rules) -> Phrase:
         parts.append((one_or_more, {"number": rules.keep_last}))
     if rules.keep_tags:
         parts.append((N_("keep what is tagged {tags}"), {"tags": ", ".join(rules.keep_tags)}))
+    if rules.keep_experiments:
+        parts.append((N_("keep the experiments {names}"), {"names": ", ".join(rules.keep_experiments)}))
     return Phrase(*parts or [(N_("everything stays"), {})])
 
 

@@ -1,7 +1,7 @@
 """How long outputs stay: a project's rules, what they would remove, announcing it, and removing just that.
 
-Nothing is removed that was not announced, run by run. A run that is kept for another reason when its time
-comes (a tag, a change of the rules) is spared, so less may be freed than announced, never more and nothing else.
+Nothing is removed that was not announced, run by run. A run that is kept for another reason when its time comes (a
+tag, an experiment, a change of the rules) is spared, so less may be freed than announced, never more and nothing else.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from app.db import unit_of_work
 from app.domain.access import Actor
-from app.domain.retention import MAX_DAYS, MAX_NOTICE_HOURS, MAX_RUNS, MAX_TAGS, Rules
+from app.domain.retention import MAX_DAYS, MAX_EXPERIMENTS, MAX_NOTICE_HOURS, MAX_RUNS, MAX_TAGS, Rules
 from app.errors import N_, FieldError, Invalid
 from app.models import Output, RetentionPlan, RetentionPlanRun, RetentionRules, Run, RunEvent
 from app.repositories import retention
@@ -45,11 +45,12 @@ def set_rules(session: Session, actor: Actor, project_id: uuid.UUID, rules: Rule
         {"project": project_id},
     )
     row = session.scalars(select(RetentionRules).where(RetentionRules.project_id == project_id).with_for_update()).one()
-    before = Rules(row.keep_days, row.keep_last, tuple(row.keep_tags)).as_dict() | {"notice_hours": row.notice_hours}
+    before = retention.rules_of(row).as_dict() | {"notice_hours": row.notice_hours}
     after = rules.as_dict() | {"notice_hours": notice_hours}
     if before == after and row.updated_by is not None:
         return
-    row.keep_days, row.keep_last, row.keep_tags = rules.keep_days, rules.keep_last, list(rules.keep_tags)
+    row.keep_days, row.keep_last = rules.keep_days, rules.keep_last
+    row.keep_tags, row.keep_experiments = list(rules.keep_tags), list(rules.keep_experiments)
     row.notice_hours, row.updated_by, row.version = notice_hours, actor.user_id, row.version + 1
     row.updated_at = func.now()
     row.next_round_at = func.now() if rules.removes else None
@@ -80,6 +81,11 @@ def check(rules: Rules, notice_hours: int) -> None:
         errors.append(FieldError("/keep_tags", N_("has more than {most} tags"), slots={"most": MAX_TAGS}))
     if any(not tag or len(tag) > 200 or not tag.isprintable() for tag in rules.keep_tags):
         errors.append(FieldError("/keep_tags", N_("has a tag that no run can have")))
+    if len(rules.keep_experiments) > MAX_EXPERIMENTS:
+        too_many = N_("has more than {most} experiments")
+        errors.append(FieldError("/keep_experiments", too_many, slots={"most": MAX_EXPERIMENTS}))
+    if any(not name or len(name) > 200 or not name.isprintable() for name in rules.keep_experiments):
+        errors.append(FieldError("/keep_experiments", N_("has a name that no experiment can have")))
     if errors:
         raise Invalid(errors)
 
@@ -100,7 +106,7 @@ def announce_next(session: Session) -> uuid.UUID | None:
         return None
     row.next_round_at = func.now() + _NEXT_ROUND
     is_open = select(RetentionPlan.id).where(RetentionPlan.project_id == row.project_id, RetentionPlan.state.in_(_OPEN))
-    rules = Rules(row.keep_days, row.keep_last, tuple(row.keep_tags))
+    rules = retention.rules_of(row)
     if session.scalar(is_open) is None:
         _announce(session, row.project_id, rules, row.notice_hours)
     session.flush()

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn
@@ -19,14 +19,43 @@ ALL_FIELDS = "*"
 
 @dataclass(frozen=True)
 class Group:
-    """Commands that share their first word, and the module that has them."""
+    """Commands that share their first word, and the module that has them.
+
+    Where they are many, `parts` says for each second word which module has its command, in the order of the help.
+    """
 
     module: str
     help: str
+    parts: Mapping[str, str] | None = None
 
 
+_RUN_PARTS = {
+    "submit": "berth.cli.run_submit",
+    "plan": "berth.cli.run_submit",
+    "ls": "berth.cli.runs",
+    "show": "berth.cli.runs",
+    "logs": "berth.cli.run_logs",
+    "open": "berth.cli.runs",
+    "why": "berth.cli.runs",
+    "wait": "berth.cli.runs",
+    "stop": "berth.cli.run_change",
+    "rerun": "berth.cli.run_change",
+    "clone": "berth.cli.run_submit",
+    "capsule": "berth.cli.run_capsule",
+    "diff": "berth.cli.run_capsule",
+    "archive": "berth.cli.run_bulk",
+    "unarchive": "berth.cli.run_bulk",
+    "rerun-failed": "berth.cli.run_bulk",
+    "tag": "berth.cli.run_bulk",
+    "compare": "berth.cli.run_bulk",
+    "mute": "berth.cli.run_mute",
+    "unmute": "berth.cli.run_mute",
+    "usage": "berth.cli.run_usage",
+    "outputs": "berth.cli.run_files",
+    "download": "berth.cli.run_files",
+}
 GROUPS: dict[str, Group] = {
-    "run": Group("berth.cli.runs", "submit runs, look at them, follow and stop them"),
+    "run": Group("", "submit runs, look at them, follow and stop them", _RUN_PARTS),
     "job": Group("berth.cli.definitions", "job definitions: runs that others start by filling in values"),
     "output": Group("berth.cli.outputs", "the files that runs left, and how long they are kept"),
     "project": Group("berth.cli.projects", "projects and their members"),
@@ -97,7 +126,7 @@ def _run(arguments: list[str]) -> int:
 
         print(f"berth {__version__}")
         return Exit.OK
-    commands = commands_of(own[0])
+    commands = _asked(own)
     command, words = find_command(own, commands)
     if command is None:
         return _group_help(own, commands)
@@ -115,10 +144,23 @@ def _run(arguments: list[str]) -> int:
 
 
 def commands_of(noun: str) -> list[Command]:
-    """The commands that begin with `noun`."""
-    module = GROUPS[noun].module
+    """The commands that begin with `noun`, in the order of the help."""
+    group = GROUPS[noun]
+    if not group.parts:
+        return [command for command in _in_module(group.module) if command.name.split()[0] == noun]
+    found = {command.name: command for module in dict.fromkeys(group.parts.values()) for command in _in_module(module)}
+    return [found[f"{noun} {word}"] for word in group.parts]
+
+
+def _asked(own: list[str]) -> list[Command]:
+    """Those of the module that has the command, where the words tell which; else all that begin with the first."""
+    module = (GROUPS[own[0]].parts or {}).get(own[1]) if len(own) > 1 else None
+    return list(_in_module(module)) if module else commands_of(own[0])
+
+
+def _in_module(module: str) -> Sequence[Command]:
     found: Sequence[Command] = import_module(module).COMMANDS if module else ()
-    return [command for command in found if command.name.split()[0] == noun]
+    return found
 
 
 def build_parser(command: Command) -> argparse.ArgumentParser:

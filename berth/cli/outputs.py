@@ -11,7 +11,16 @@ from berth.cli.text import plain
 from berth.quantities import show_count, show_size
 
 _FIELDS = ("kind", "path", "bytes", "sha256", "attempt", "created_at", "files", "removed", "removed_at", "removed_by")
-_RULES = ("keep_days", "keep_last", "keep_tags", "notice_hours", "version", "updated_at", "announced")
+_RULES = (
+    "keep_days",
+    "keep_last",
+    "keep_tags",
+    "keep_experiments",
+    "notice_hours",
+    "version",
+    "updated_at",
+    "announced",
+)
 _PREVIEW = ("runs", "files", "bytes", "rules", "items")
 
 
@@ -72,6 +81,7 @@ def _show(shell: Shell) -> int:
             ("Keep days", rules.get("keep_days")),
             ("Keep last", rules.get("keep_last")),
             ("Keep tags", ", ".join(rules.get("keep_tags") or ())),
+            ("Keep experiments", ", ".join(rules.get("keep_experiments") or ())),
             ("Notice hours", rules.get("notice_hours")),
             ("Announced", due),
         ]
@@ -90,6 +100,9 @@ def _rule_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=int, metavar="N", help="keep outputs for N days after the run ended")
     parser.add_argument("--last", type=int, metavar="K", help="keep those of the newest K runs")
     parser.add_argument("--tag", action="append", metavar="TAG", default=[], help="keep those of runs with it; repeat")
+    parser.add_argument(
+        "--experiment", action="append", metavar="NAME", default=[], help="keep those of runs of it; repeat"
+    )
 
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,11 +114,11 @@ def _set_arguments(parser: argparse.ArgumentParser) -> None:
 def _set(shell: Shell) -> int:
     options = shell.options
     if options.days is not None or options.last is not None:
-        seen = shell.client.retention.preview(options.days, options.last, options.tag)
+        seen = shell.client.retention.preview(options.days, options.last, options.tag, options.experiment)
         what = _total(seen)
         if not shell.out.confirm(f"These rules would remove {what} now. Set them?", options.yes):
             return Exit.OK
-    rules = shell.client.retention.set(options.days, options.last, options.tag, options.notice)
+    rules = shell.client.retention.set(options.days, options.last, options.tag, options.notice, options.experiment)
     if shell.out.is_json:
         shell.out.object(rules)
     else:
@@ -115,7 +128,7 @@ def _set(shell: Shell) -> int:
 
 def _preview(shell: Shell) -> int:
     options = shell.options
-    found = shell.client.retention.preview(options.days, options.last, options.tag)
+    found = shell.client.retention.preview(options.days, options.last, options.tag, options.experiment)
     if shell.out.is_json:
         shell.out.object(found)
         return Exit.OK

@@ -54,3 +54,4 @@ DOWNLOAD = Command(
     _download_arguments,
     description="Fetches outputs, checks each against its digest, and prints the paths written.",
 )
+COMMANDS = (OUTPUTS, DOWNLOAD)

@@ -16,7 +16,7 @@ from berth.cli.text import coloured, plain
 from berth.errors import InvalidInput, WaitTimeout
 
 if TYPE_CHECKING:
-    from berth.results import LogLine
+    from berth.records import LogLine
 
 _FIELDS = ("line", "attempt", "replica", "stream", "at", "text", "gap")
 
@@ -141,3 +141,4 @@ LOGS = Command(
     description="Prints the log, without colours where stdout is no terminal. --json prints one object a line."
     "\nFollowing survives restarts of the server: no line is lost or comes twice.",
 )
+COMMANDS = (LOGS,)

@@ -305,3 +305,4 @@ CLONE = Command(
     usage="berth run clone [options] RUN [-- COMMAND [ARGUMENT …]]",
     takes_rest=True,
 )
+COMMANDS = (SUBMIT, PLAN, CLONE)

@@ -101,3 +101,4 @@ USAGE = Command(
     _arguments,
     _FIELDS,
 )
+COMMANDS = (USAGE,)

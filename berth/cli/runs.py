@@ -1,4 +1,4 @@
-"""`berth run …`: the list of its commands, and those that look at runs or change their course."""
+"""`berth run ls|show|open|why|wait`: those that look at runs."""
 
 import argparse
 import json
@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from berth import quantities
-from berth.cli import run_bulk, run_capsule, run_files, run_logs, run_mute, run_submit, run_usage
 from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import STATES, Column, Item
 from berth.cli.run_result import RUN_FIELDS, leaving, print_run, wait_for
 from berth.cli.shell import Shell
 from berth.cli.watch import add_watch, watch
-from berth.errors import BerthError
 
 if TYPE_CHECKING:
     from berth.results import Run
@@ -25,13 +23,8 @@ _LAST_LINES = 10
 _IN_WORDS = {"queued": "waits", "succeeded": "succeeded", "failed": "failed", "stopped": "was stopped"}
 
 
-def _id(parser: argparse.ArgumentParser) -> None:
+def id_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
-
-
-def _ids(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="ids, beginnings of them, or @last")
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +101,7 @@ def _why_text(run: Item) -> str:
 
 
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
-    _id(parser)
+    id_argument(parser)
     add_watch(parser)
 
 
@@ -275,7 +268,7 @@ def _why(shell: Shell) -> int:
 
 
 def _wait_arguments(parser: argparse.ArgumentParser) -> None:
-    _id(parser)
+    id_argument(parser)
     parser.add_argument("--timeout", metavar="TIME", help="give up after 90s, 8h, …: exit code 102; the run goes on")
     parser.add_argument("--propagate", action="store_true", help="exit with the run's own exit code")
 
@@ -286,57 +279,7 @@ def _wait(shell: Shell) -> int:
         return wait_for(shell, run_id, shell.options.timeout, shell.options.propagate)
 
 
-def _stop(shell: Shell) -> int:
-    if shell.options.query is not None or shell.options.dry_run or not shell.options.runs:
-        return run_bulk.change(shell, "stop", shell.options.runs)
-    return _for_each(shell, "stopping", lambda run_id: shell.client.runs.stop(run_id))
-
-
-def _rerun_arguments(parser: argparse.ArgumentParser) -> None:
-    _ids(parser)
-    parser.add_argument(
-        "--exact", action="store_true", help="with the very manifest of the run, all defaults as they were, or not"
-    )
-
-
-def _rerun(shell: Shell) -> int:
-    exact = shell.options.exact
-    return _for_each(shell, "submitted", lambda run_id: shell.client.runs.rerun(run_id, exact=exact))
-
-
-def _for_each(shell: Shell, done: str, act: Any) -> int:
-    ids = [shell.run_id(text) for text in shell.options.runs]
-    if len(ids) > 1 and not shell.out.confirm(f"{len(ids)} runs: {', '.join(ids)}. Go on?", shell.options.yes):
-        return Exit.OK
-    worst: BerthError | None = None
-    results = []
-    for run_id in ids:
-        try:
-            run = act(run_id)
-        except BerthError as problem:
-            if len(ids) == 1:
-                raise
-            from berth.cli.app import report
-
-            report(problem)
-            worst = worst or problem
-        else:
-            results.append(run)
-    if shell.out.is_json and len(results) != 1:
-        shell.out.table((run.raw for run in results), [])
-    else:
-        for run in results:
-            print_run(shell, run, done)
-    if worst is not None:
-        from berth.cli.exits import exit_of
-
-        return exit_of(worst)
-    return Exit.OK
-
-
 COMMANDS = (
-    run_submit.SUBMIT,
-    run_submit.PLAN,
     Command(
         "run ls",
         _ls,
@@ -355,9 +298,15 @@ COMMANDS = (
         _show_arguments,
         _ONE_FIELDS,
     ),
-    run_logs.LOGS,
-    Command("run open", _open, "open its page in the browser", "berth run open @last", _id, ("id", "url")),
-    Command("run why", _why, "why it waits, or why it ended", "berth run why r-9k2 --json=code,args", _id, _WHY_FIELDS),
+    Command("run open", _open, "open its page in the browser", "berth run open @last", id_argument, ("id", "url")),
+    Command(
+        "run why",
+        _why,
+        "why it waits, or why it ended",
+        "berth run why r-9k2 --json=code,args",
+        id_argument,
+        _WHY_FIELDS,
+    ),
     Command(
         "run wait",
         _wait,
@@ -366,22 +315,4 @@ COMMANDS = (
         _wait_arguments,
         _ONE_FIELDS,
     ),
-    Command(
-        "run stop",
-        _stop,
-        "end runs: politely, after their grace by force",
-        "berth run stop r-7f3 r-9k2",
-        run_bulk.selection_arguments,
-        RUN_FIELDS,
-    ),
-    Command(
-        "run rerun", _rerun, "submit the same again", "berth run rerun --exact @last", _rerun_arguments, RUN_FIELDS
-    ),
-    run_submit.CLONE,
-    *run_capsule.COMMANDS,
-    *run_bulk.COMMANDS,
-    *run_mute.COMMANDS,
-    run_usage.USAGE,
-    run_files.OUTPUTS,
-    run_files.DOWNLOAD,
 )

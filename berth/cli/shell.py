@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from berth import config
 from berth.cli.output import Output
 from berth.cli.text import plain
 from berth.errors import BerthError, InvalidInput
@@ -20,9 +21,7 @@ _RECENT = 1000
 def language() -> str:
     """What the server is asked to speak: BERTH_LANG, else LC_ALL, else English as the command line itself, so that
     a profile's language does not mix with it."""
-    chosen = os.environ.get("BERTH_LANG") or os.environ.get("LC_ALL") or ""
-    tag = chosen.partition(".")[0].partition("@")[0].replace("_", "-")
-    return "en" if tag in ("", "C", "POSIX") else tag
+    return config.language(os.environ.get("BERTH_LANG") or os.environ.get("LC_ALL"))
 
 
 class Shell:

@@ -174,7 +174,7 @@ class Sandbox:
     def _announce(self, session: Session, run_id: uuid.UUID) -> None:
         sums = {"runs": 1, "files": 1, "bytes": 7, "freed_runs": 0, "freed_files": 0, "freed_bytes": 0}
         times = {"announced_at": NOW, "due_at": NOW + datetime.timedelta(days=1)}
-        rules: dict[str, Any] = {"keep_days": 30, "keep_last": None, "keep_tags": []}
+        rules: dict[str, Any] = {"keep_days": 30, "keep_last": None, "keep_tags": [], "keep_experiments": []}
         key = uuid.UUID(EXAMPLE_ID)
         session.add(RetentionPlan(id=key, project_id=self.project.id, rules=rules, state="announced", **sums, **times))
         session.flush()

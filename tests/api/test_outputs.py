@@ -1,5 +1,6 @@
 """Outputs through the API: stored once the attempt ended, listed by pages, downloaded whole and in ranges."""
 
+import asyncio
 import hashlib
 import io
 import os
@@ -13,9 +14,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from app import db
+from app.api.deps import RunRef
+from app.api.routes import outputs as routes
 from app.clusters.base import OutputFile
+from app.domain import bundles
 from app.models import Run
 from app.settings import get_settings
 from app.stores import objects
@@ -234,6 +240,27 @@ def test_an_archive_of_which_objects_are_lost_is_no_archive(world: World, run: R
         assert (answer.json()["lost"], answer.json()["all"]) == (2, count + 1)
         whole = world.as_("viewer").get(f"/runs/{run.public_id}/outputs.{end}", params={"path": "e"})
         assert whole.status_code == 200
+
+
+def test_an_archive_names_what_is_lost_meanwhile(world: World, run: Run, folder: Folder) -> None:
+    for name in ("a", "b", "c"):
+        folder.write(name, b"bytes")
+    store(folder, run)
+    ref = RunRef(run.id, run.public_id, run.project_id, world.ours.name)
+    request = Request({"type": "http", "headers": [(b"accept-language", b"zh")]})
+    # The route itself without its checks: its files are opened while what it returns is read.
+    response = routes._bundle(request, ref, "", "zip", "application/zip", bundles.zipped)
+    objects.of(run.project_id).delete([objects.output_key(run.project_id, run.id, 1, "b")])
+
+    async def sent() -> bytes:
+        assert isinstance(response, StreamingResponse)
+        return b"".join([bytes(piece) async for piece in response.body_iterator if not isinstance(piece, str)])
+
+    with zipfile.ZipFile(io.BytesIO(asyncio.run(sent()))) as bundle:
+        assert bundle.namelist() == ["a", "c", "MISSING.txt"]
+        said = bundle.read("MISSING.txt").decode()
+    assert said.endswith("\n\nb\n")
+    assert not said.isascii()
 
 
 def test_a_store_that_is_away(world: World, run: Run, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 import datetime
 from typing import Any
 
+from sqlalchemy import text
+
 from app import db
 from app.models import Output
 from app.services import retention
@@ -32,6 +34,7 @@ def test_rules_are_set_and_read(world: World) -> None:
         "keep_days": None,
         "keep_last": None,
         "keep_tags": [],
+        "keep_experiments": [],
         "notice_hours": 24,
         "version": 0,
         "updated_at": None,
@@ -47,6 +50,7 @@ def test_rules_are_set_and_read(world: World) -> None:
         ({"keep_days": 1.5}, "/keep_days"),
         ({"notice_hours": None}, "/notice_hours"),
         ({"keep_tags": ["a\0"]}, "/keep_tags"),
+        ({"keep_experiments": [""]}, "/keep_experiments"),
         ({"keep_everything": True}, "/keep_everything"),
     ):
         answer = owner.put("/projects/ours/retention", json=body)
@@ -69,6 +73,12 @@ def test_a_preview_names_runs_and_bytes_and_changes_nothing(world: World) -> Non
     answer = viewer.get("/projects/ours/retention/preview", params={**params, "keep_days": 31, "after": first["next"]})
     assert answer.json()["code"] == "CURSOR_EXPIRED"
     assert viewer.get("/projects/ours/retention/preview", params={"keep_days": 0}).status_code == 422
+    with db.unit_of_work() as session:
+        session.execute(text("update run set experiment = 'digits' where public_id = :id"), {"id": made[0]})
+    named: Any = {"keep_days": 30, "keep_experiments": ["digits", "other"]}
+    kept = viewer.get("/projects/ours/retention/preview", params=named).json()
+    assert [item["run"] for item in kept["items"]] == made[1:]
+    assert kept["rules"]["keep_experiments"] == ["digits", "other"]
 
 
 def test_an_announcement_names_its_runs(world: World) -> None:

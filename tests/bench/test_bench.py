@@ -46,6 +46,7 @@ def test_a_quick_look_at_the_pages_has_every_row(capsys: pytest.CaptureFixture[s
         assert title in shown
     for task in TASKS:
         assert f"U16 {task.title}" in shown
+    assert "U5 Tasks that go by keyboard alone" in shown
 
 
 def test_what_is_written_by_hand_below_the_table_stays() -> None:

@@ -95,7 +95,8 @@ OURS = {
         output.removed_by""",
     "the address of a connection": "audit_entry.address user_session.address",
     "checked as a filter": "saved_view.q",
-    "checked as tags, and shown as those of runs are": "retention_rules.keep_tags",
+    "checked as tags, and shown as those of runs are": """retention_rules.keep_tags
+        retention_rules.keep_experiments""",
     "figures": "replica.usage",
     "shown by no page": "observation.status",
 }

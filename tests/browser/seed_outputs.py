@@ -86,7 +86,7 @@ FILES = {
 def add_outputs(session: Session, project_id: uuid.UUID, run_id: uuid.UUID) -> None:
     """The files, one of them removed by the rules, and an announcement for the others."""
     now = datetime.datetime.now(datetime.UTC)
-    rules = {"keep_days": 30, "keep_last": 20, "keep_tags": ["best"]}
+    rules = {"keep_days": 30, "keep_last": 20, "keep_tags": ["best"], "keep_experiments": ["digits"]}
     for path, data in FILES.items():
         key = objects.output_key(project_id, run_id, 1, path)
         objects.of(project_id).put(key, data)

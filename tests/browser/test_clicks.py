@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app import db
-from bench.clicks import TASKS, Ground, Task, TooManyActionsError, perform
+from bench.clicks import BY_KEYBOARD, TASKS, Ground, Task, TooManyActionsError, perform
 from tests.browser.conftest import Site
 
 
@@ -28,9 +28,20 @@ def ground(site: Site) -> Ground:
 def test_a_task_costs_no_more_than_it_may(visitor: Any, site: Site, ground: Ground, task: Task) -> None:
     acts = perform(visitor, site.url, ground, task)
     print(f"{task.title}: {len(acts)} {acts}")
+    assert len(BY_KEYBOARD) == 8
+    if task in BY_KEYBOARD:
+        assert not {"click", "load"} & set(acts)
     if task.key == "rerun":
         with db.unit_of_work() as session:
             session.execute(text("delete from run where parent_id is not null"))
+
+
+@pytest.mark.parametrize("task", [task for task in BY_KEYBOARD if task not in TASKS], ids=lambda task: task.key)
+def test_what_a_click_does_keys_do(visitor: Any, site: Site, ground: Ground, task: Task) -> None:
+    """The other tasks are done by keys anyhow, which the test above insists on."""
+    acts = perform(visitor, site.url, ground, task)
+    print(f"{task.title}: {len(acts)} {acts}")
+    assert not {"click", "load"} & set(acts)
 
 
 def test_the_counter_counts_what_the_browser_sees(visitor: Any, site: Site, ground: Ground) -> None:

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from sqlalchemy import text as sql
 
+import berth
 from app import db
 from app.domain.access import Role
 from app.models import Output
@@ -324,6 +325,10 @@ def test_outputs_are_listed_and_fetched(world: World) -> None:
     for path, content in files.items():
         assert (world.cli.folder / "all" / path).read_bytes() == content
     assert "(NO_SUCH_OUTPUT)" in world.cli("run", "download", run.public_id, "nothing", code=5).stderr
+    with berth.Client(world.web.url, world.tokens["owner"], "vision") as client:
+        artifacts = client.runs.get(run.public_id).artifacts
+        assert {path: one.read_bytes() for path, one in artifacts.items()} == files
+        assert artifacts["plots/a b.png"].download(world.cli.folder / "sdk").read_bytes() == b"png"
     world.cli("run", "outputs", run.public_id, code=5, env=world.as_("stranger"))
 
 
@@ -463,6 +468,13 @@ def test_the_profiles_language_does_not_mix_in(world: World) -> None:
     said = world.cli("run", "wait", run.public_id, code=100).stderr
     assert "The program ended with exit code 3." in said
     assert said.isascii()
+    # Nor into programs, which are told in the language that they ask for.
+    for language, code in ((None, "en"), ("zh_CN", "zh")):
+        with berth.Client(world.web.url, world.tokens["owner"], "vision", language=language) as client:
+            assert client.runs.get(run.public_id).why.isascii() == (code == "en")
+            with pytest.raises(berth.BerthError) as refused:
+                client.runs.get("r-2222222222")
+            assert refused.value.detail.isascii() == (code == "en")
     assert "程序" in world.cli("run", "wait", run.public_id, code=100, env={"BERTH_LANG": "zh"}).stderr
 
 

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import cached_property
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
@@ -16,9 +18,12 @@ import pytest
 
 import berth
 from app import db
+from app.models import Output
+from app.services import metrics
+from app.stores import objects
 from app.workers.logs import ship_logs
 from berth.aio import AsyncRun
-from berth.results import Record, Series
+from berth.records import Record, Series
 from tests import factories
 from tests.cli.conftest import ENVIRONMENT, ROOT, World
 from tests.fakes_logs import FakeLogCluster
@@ -38,8 +43,8 @@ def public(thing: object) -> dict[str, Any]:
 def test_every_method_of_the_client_has_its_twin() -> None:
     """Whoever adds a method to berth/ adds a line to berth/aio.py."""
     sync, twin = berth.Client("http://localhost:9", "t", "p"), berth.AsyncClient("http://localhost:9", "t", "p")
-    nouns = {name for name, value in vars(sync).items() if type(value).__module__.startswith("berth.")} - {"settings"}
-    pairs = [(name, getattr(sync, name), getattr(twin, name)) for name in sorted(nouns) if not name.startswith("_")]
+    nouns = {name for name, value in vars(berth.Client).items() if isinstance(value, cached_property)}
+    pairs = [(name, getattr(sync, name), getattr(twin, name)) for name in sorted(nouns)]
     assert len(pairs) > 10
     for where, ours, theirs in [("", sync, twin), *pairs]:
         methods = set(public(type(ours))) - (NOT_AWAITED if not where else set())
@@ -49,7 +54,7 @@ def test_every_method_of_the_client_has_its_twin() -> None:
             parameters = [inspect.signature(each).parameters.values() for each in (method, made)]
             # Only the names: a twin that is written out may have its annotations as texts or not.
             assert [p.name for p in parameters[0]] == [p.name for p in parameters[1]], (where, name)
-            gives_many = str(inspect.signature(method).return_annotation).startswith("collections.abc.Iterator")
+            gives_many = "Iterator[" in str(inspect.signature(method).return_annotation)
             assert inspect.isasyncgenfunction(made) == gives_many, (where, name)
             assert inspect.iscoroutinefunction(made) != gives_many, (where, name)
     asyncio.run(twin.aclose())
@@ -76,6 +81,30 @@ def test_submit_look_and_list(world: World) -> None:
             assert isinstance(await client.jobs.run("digits"), AsyncRun)
             assert [job.name async for job in client.jobs.list()] == ["digits"]
             assert [page.next async for page in client.pages("/projects")] == [None]
+
+    asyncio.run(go())
+
+
+def test_artifacts_and_the_best_of_a_metric(world: World, tmp_path: Path) -> None:
+    run, content = world.make_run(state="succeeded"), b"weights"
+    key = objects.output_key(world.project.id, run.id, 1, "d/model.pt")
+    objects.of(world.project.id).put(key, content)
+    with db.unit_of_work() as session:
+        row = {"path": "d/model.pt", "attempt": 1, "bytes": len(content), "sha256": sha256(content).hexdigest()}
+        session.add(Output(run_id=run.id, object_key=key, **row))
+        metrics.add_points(session, run.id, {"points": [["loss", n, n, v] for n, v in enumerate((3.0, 1.0, 2.0))]})
+        metrics.add_points(session, run.id, {"points": [["val/acc", n, n, v] for n, v in enumerate((0.3, 0.9, 0.2))]})
+
+    async def go() -> None:
+        async with connect(world) as client:
+            found = await client.runs.get(run.public_id)
+            model = (await found.artifacts())["d/model.pt"]
+            assert (model.bytes, await model.read_bytes(), await model.read_text()) == (7, b"weights", "weights")
+            assert (await model.download(tmp_path)) == tmp_path / "d" / "model.pt"
+            assert {name: metric.best for name, metric in (await found.metrics()).items()} == {
+                "loss": 1.0,
+                "val/acc": 0.9,
+            }
 
     asyncio.run(go())
 

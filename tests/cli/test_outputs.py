@@ -93,8 +93,9 @@ def test_removed_files_are_told_and_left_out(world: World, run: Run) -> None:
 
 def test_rules(world: World) -> None:
     assert "all outputs stay" in world.cli("output", "retention", "show").stderr
-    world.cli("output", "retention", "set", "--days", "30", "--tag", "best", "--tag", "prod")
-    rules = world.cli.json("output", "retention", "show", "--json=keep_days,keep_tags,notice_hours")
-    assert rules == {"keep_days": 30, "keep_tags": ["best", "prod"], "notice_hours": 24}
+    world.cli("output", "retention", "set", "--days", "30", "--tag", "best", "--tag", "prod", "--experiment", "digits")
+    rules = world.cli.json("output", "retention", "show", "--json=keep_days,keep_tags,keep_experiments,notice_hours")
+    kept = {"keep_tags": ["best", "prod"], "keep_experiments": ["digits"]}
+    assert rules == {"keep_days": 30, **kept, "notice_hours": 24}
     assert "would remove 0 runs" in world.cli("output", "retention", "preview").stderr
     assert "keep_days" in world.cli("output", "retention", "set", "--days", "0", code=2).stderr

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,27 @@ def imported(cli: Cli, *words: str) -> set[str]:
         check=False,
     )
     return set(done.stderr.split())
+
+
+def test_each_command_is_in_the_module_that_its_part_names() -> None:
+    for noun, group in GROUPS.items():
+        homes = set((group.parts or {}).values())
+        there = {command.name for home in homes for command in import_module(home).COMMANDS}
+        assert there == {f"{noun} {part}" for part in group.parts or ()}
+        for part, home in (group.parts or {}).items():
+            assert f"{noun} {part}" in {command.name for command in import_module(home).COMMANDS}
+
+
+def test_a_command_loads_the_modules_that_it_needs_and_no_other(cli: Cli) -> None:
+    loaded = {name for name in imported(cli, "run", "ls") if name.startswith("berth.")}
+    assert loaded == {
+        *("berth.cli", "berth.cli.app", "berth.cli.command", "berth.cli.exits", "berth.cli.output", "berth.cli.shell"),
+        *("berth.cli.run_result", "berth.cli.runs", "berth.cli.text", "berth.cli.watch"),
+        *("berth.client", "berth.config", "berth.errors", "berth.quantities", "berth.results", "berth.runs"),
+        "berth.transport",
+        "berth.accounts",  # which project is meant, where nothing tells it
+        "berth.records",
+    }
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tests import factories
 
 NOW = datetime.datetime.now(datetime.UTC)
 TAGS = ["best", "prod", "old"]
+EXPERIMENTS = ["digits", "resnet", "手写"]
 
 
 class House:
@@ -35,11 +36,25 @@ class House:
             self.user: User = factories.make_member(session, self.project, Role.OWNER)
         self.actor = Actor(self.user.id, self.user.name)
 
-    def run(self, days: float, sizes: list[int], *, tags: tuple[str, ...] = (), state: str = "succeeded") -> Run:
+    def run(
+        self,
+        days: float,
+        sizes: list[int],
+        *,
+        tags: tuple[str, ...] = (),
+        state: str = "succeeded",
+        experiment: str | None = None,
+    ) -> Run:
         finished = NOW - datetime.timedelta(days=days) if state in ("succeeded", "failed", "stopped") else None
         with db.unit_of_work() as session:
             made = factories.make_run(
-                session, self.project, self.user, state=state, finished_at=finished, tags=list(tags)
+                session,
+                self.project,
+                self.user,
+                state=state,
+                finished_at=finished,
+                tags=list(tags),
+                experiment=experiment,
             )
             stored = None if finished is None else NOW
             factories.make_attempt(session, made, state=state, outputs_stored_at=stored)
@@ -102,6 +117,7 @@ RULES = st.builds(
     st.none() | st.integers(1, 40),
     st.none() | st.integers(1, 6),
     st.lists(st.sampled_from(TAGS), max_size=2, unique=True).map(tuple),
+    st.lists(st.sampled_from(EXPERIMENTS), max_size=2, unique=True).map(tuple),
 )
 RUNS = st.lists(
     st.tuples(
@@ -109,6 +125,7 @@ RUNS = st.lists(
         st.lists(st.integers(0, 3000), max_size=3),
         st.lists(st.sampled_from(TAGS), max_size=2, unique=True).map(tuple),
         st.sampled_from(["succeeded", "failed", "stopped", "running", "queued"]),
+        st.none() | st.sampled_from(EXPERIMENTS),
     ),
     max_size=8,
 )
@@ -118,13 +135,14 @@ RUNS = st.lists(
 @given(rules=RULES, runs=RUNS)
 def test_the_query_keeps_what_the_pure_rule_keeps(clean_database: Engine, rules: Rules, runs: list[Any]) -> None:
     house = House()
-    made = [house.run(days, sizes, tags=tags, state=state) for days, sizes, tags, state in runs]
+    made = [house.run(days, sizes, tags=tags, state=state, experiment=one) for days, sizes, tags, state, one in runs]
     with db.read_session() as session:
         found = {row.id: row for row in retention.list_removable(session, house.project.id, rules, limit=100)}
         totals = retention.total_removable(session, house.project.id, rules, limit=100)
     expected = set()
-    for place, (run, (_, sizes, tags, _)) in enumerate(zip(reversed(made), reversed(runs), strict=True), 1):
-        if sizes and not is_kept(rules, Candidate(run.finished_at, tags, place), datetime.datetime.now(datetime.UTC)):
+    for place, (run, (_, sizes, tags, _, experiment)) in enumerate(zip(reversed(made), reversed(runs), strict=True), 1):
+        candidate = Candidate(run.finished_at, tags, place, experiment)
+        if sizes and not is_kept(rules, candidate, datetime.datetime.now(datetime.UTC)):
             expected.add(run.id)
             assert (found[run.id].files, found[run.id].bytes) == (len(sizes), sum(sizes))
     assert set(found) == expected
@@ -138,7 +156,7 @@ def test_what_is_freed_is_what_was_announced(
 ) -> None:
     """While new runs leave outputs, a run gets a tag that keeps it, and another gets a file that nobody announced."""
     house = House()
-    made = [house.run(days, sizes, tags=tags, state=state) for days, sizes, tags, state in runs]
+    made = [house.run(days, sizes, tags=tags, state=state, experiment=one) for days, sizes, tags, state, one in runs]
     house.set(rules)
     announce()
     plans = house.plans()
@@ -147,8 +165,8 @@ def test_what_is_freed_is_what_was_announced(
     assert sum(plan.bytes for plan in plans) == sum(row.bytes for row in named.values())
 
     def meanwhile() -> None:
-        for days, sizes, tags, state in later:
-            house.run(days, sizes, tags=tags, state=state)
+        for days, sizes, tags, state, one in later:
+            house.run(days, sizes, tags=tags, state=state, experiment=one)
 
     if tagged < len(made) and rules.keep_tags:
         with db.unit_of_work() as session:
@@ -163,7 +181,7 @@ def test_what_is_freed_is_what_was_announced(
     others.join()
     carry_out()
     announced = house.bytes_held()
-    added = sum(sum(sizes) for _, sizes, _, _ in later)
+    added = sum(sum(sizes) for _, sizes, *_ in later)
     freed = 0
     spared = {made[grown].id} if grown < len(made) else set()
     if tagged < len(made) and rules.keep_tags:
@@ -204,7 +222,7 @@ def test_a_removed_file_stays_readable_as_such(house: House) -> None:
     assert (plan.state, plan.freed_runs, plan.freed_files, plan.freed_bytes) == ("done", 1, 2, 30)
     for row in outputs_of(old):
         assert row.removed_at is not None
-        assert row.removed_by == {"keep_days": 30, "keep_last": None, "keep_tags": ["best"]}
+        assert row.removed_by == Rules(30, None, ("best",)).as_dict()
         assert len(row.sha256) == 64
         assert not objects.of(house.project.id).exists(row.object_key)
     assert [row.removed_at for row in outputs_of(new)] == [None]
@@ -309,6 +327,8 @@ def test_other_projects_are_left_alone(house: House) -> None:
         (Rules(1, None, ("",)), 24, "/keep_tags"),
         (Rules(1, None, ("a\nb",)), 24, "/keep_tags"),
         (Rules(1, None, tuple(map(str, range(51)))), 24, "/keep_tags"),
+        (Rules(1, None, (), ("a\nb",)), 24, "/keep_experiments"),
+        (Rules(1, None, (), tuple(map(str, range(51)))), 24, "/keep_experiments"),
     ],
 )
 def test_rules_that_cannot_be(house: House, rules: Rules, notice: int, pointer: str) -> None:

@@ -4,15 +4,20 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 import uuid
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from app.domain import bundles
 from app.settings import ObjectSettings, get_settings
 from app.stores import objects
 
@@ -252,3 +257,34 @@ def test_a_bucket_that_is_not_there_is_no_missing_file(monkeypatch: pytest.Monke
                 MINE.put(KEY, b"bytes")
         finally:
             server.shutdown()
+
+
+@pytest.mark.parametrize(("pack", "read"), [(bundles.tar, "tar"), (bundles.zipped, "zip")], ids=["tar", "zip"])
+def test_an_archive_names_what_is_lost_while_it_is_sent(
+    pack: Callable[[Sequence[bundles.Entry], bundles.Telling], Iterator[bytes]], read: str
+) -> None:
+    files = {"a": bytes(5 << 20), "b": b"lost", "c": b"there"}
+    keys = {name: objects.output_key(PROJECT, RUN, 1, f"bundle/{name}") for name in files}
+    for name, content in files.items():
+        MINE.put(keys[name], content)
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    entries = [bundles.Entry(name, len(files[name]), now, partial(MINE.get, keys[name])) for name in files]
+    sent = pack(entries, lambda lost: f"lost: {lost}")
+    pieces = [next(sent)]
+    MINE.delete([keys["b"]])
+    whole = io.BytesIO(b"".join([*pieces, *sent]))
+    expected = {"a": files["a"], "c": b"there", "MISSING.txt": b"lost: ['b']"}
+    if read == "zip":
+        with zipfile.ZipFile(whole) as zipped:
+            assert {name: zipped.read(name) for name in zipped.namelist()} == expected
+    else:
+        with tarfile.open(fileobj=whole) as tar:
+            members = {member.name: tar.extractfile(member) for member in tar}
+            assert {name: found.read() for name, found in members.items() if found} == expected
+    # One that goes while it is sent cannot be taken back: the transfer breaks off and is seen to.
+    begun = pack(entries[:1], str)
+    for _ in range(2 if read == "tar" else 1):
+        next(begun)
+    MINE.delete([keys["a"]])
+    with pytest.raises(OSError, match=keys["a"]):
+        list(begun)

@@ -13,6 +13,7 @@ from app.api.problems import UnsupportedMediaType
 from app.api.routing import new_router, problems
 from app.api.schemas.metrics import MetricBatch, MetricsRead, shown
 from app.domain.access import Action
+from app.domain.comparing import direction_of
 from app.repositories import metrics as repository
 from app.repositories.metrics import LARGEST_STEP, PointRow, SeriesRow
 from app.services import metrics
@@ -70,6 +71,7 @@ def read_metrics(
 def _series(series: SeriesRow, rows: list[PointRow], is_reduced: bool) -> dict[str, Any]:
     made: dict[str, Any] = {
         "name": series.name,
+        "better": direction_of(series.name),
         "is_exact": not is_reduced,
         "points": series.points,
         "step": [row.step for row in rows],

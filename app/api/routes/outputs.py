@@ -1,7 +1,7 @@
 """Outputs of a run: the list, and the files themselves."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,11 +13,13 @@ from starlette.responses import Response, StreamingResponse
 from app import db
 from app.api import cursors, wire
 from app.api.deps import AfterDep, LimitDep, ReadSessionDep, RunDep, RunRef, allowed
+from app.api.problems import language_of
 from app.api.routing import new_router, problems
 from app.api.schemas.outputs import OutputPage, entry_read, output_read
 from app.domain import bundles
 from app.domain.access import Action
 from app.errors import N_, AppError, NotFound
+from app.i18n import translate
 from app.repositories import outputs
 from app.services.outputs import INERT, OutputLost, OutputRemoved, OutputsLost, disposition, removed
 from app.settings import get_settings
@@ -102,24 +104,39 @@ def _folder(path: str) -> str:
 
 _GONE = problems(OutputRemoved, OutputsLost)
 _NAMED = 5  # of the files that are missing
+_LOST_MEANWHILE = N_(
+    "This archive is not complete. These files are recorded, but the object store did not have them any more "
+    "when it was their turn:"
+)
 
 
 @router.get("/runs/{run}/outputs.tar", response_class=StreamingResponse, responses=_GONE | _bytes("application/x-tar"))
 @allowed(Action.RUN_READ)
-def read_tar(run: RunDep, path: FolderQuery = None) -> Response:
-    """Download all files, or those of one folder, as a tar that is made while it is sent."""
-    return _bundle(run, path or "", "tar", "application/x-tar", bundles.tar)
+def read_tar(request: Request, run: RunDep, path: FolderQuery = None) -> Response:
+    """Download all files, or those of one folder, as a tar that is made while it is sent.
+
+    A file that is lost meanwhile is left out, and an entry MISSING.txt at the end names it.
+    """
+    return _bundle(request, run, path or "", "tar", "application/x-tar", bundles.tar)
 
 
 @router.get("/runs/{run}/outputs.zip", response_class=StreamingResponse, responses=_GONE | _bytes("application/zip"))
 @allowed(Action.RUN_READ)
-def read_zip(run: RunDep, path: FolderQuery = None) -> Response:
-    """Download all files, or those of one folder, as a zip that is made while it is sent. Nothing is compressed."""
-    return _bundle(run, path or "", "zip", "application/zip", bundles.zipped)
+def read_zip(request: Request, run: RunDep, path: FolderQuery = None) -> Response:
+    """Download all files, or those of one folder, as a zip that is made while it is sent. Nothing is compressed.
+
+    A file that is lost meanwhile is left out, and an entry MISSING.txt at the end names it.
+    """
+    return _bundle(request, run, path or "", "zip", "application/zip", bundles.zipped)
 
 
 def _bundle(
-    run: RunRef, path: str, end: str, media_type: str, pack: Callable[[Iterable[bundles.Entry]], Iterator[bytes]]
+    request: Request,
+    run: RunRef,
+    path: str,
+    end: str,
+    media_type: str,
+    pack: Callable[[Sequence[bundles.Entry], bundles.Telling], Iterator[bytes]],
 ) -> Response:
     folder = _folder(path)
     with db.read_session() as session:
@@ -133,7 +150,7 @@ def _bundle(
     store = objects.of(run.project_id)
     start = len(folder) + 1 if folder else 0
     names = bundles.unique_names(row.path[start:] for row in rows)
-    # Asked before the 200, which cannot be taken back; what is lost while it is sent breaks the transfer off.
+    # Asked before the 200, which cannot be taken back; what is lost after that is named in the archive.
     lost = set(store.missing(row.object_key for row in rows))
     if lost:
         paths = [row.path for row in rows if row.object_key in lost]
@@ -149,7 +166,12 @@ def _bundle(
         "content-disposition": disposition(f"{run.public_id}-{told}.{end}" if told else f"{run.public_id}.{end}"),
         **INERT,
     }
-    return StreamingResponse(pack(entries), 200, headers, media_type)
+    language = language_of(request)
+
+    def tell(lost: list[str]) -> str:
+        return "\n".join((translate(language, _LOST_MEANWHILE), "", *lost, ""))
+
+    return StreamingResponse(pack(entries, tell), 200, headers, media_type)
 
 
 @router.get(

@@ -31,6 +31,7 @@ router = new_router("retention")
 DaysQuery = Annotated[int | None, Query(ge=1, le=MAX_DAYS, description="Days after the run ended.", examples=[30])]
 LastQuery = Annotated[int | None, Query(ge=1, le=MAX_RUNS, description="So many newest runs.", examples=[20])]
 TagsQuery = Annotated[list[str] | None, Query(max_length=50, description="Runs with one of these tags.")]
+ExperimentsQuery = Annotated[list[str] | None, Query(max_length=50, description="Runs of one of these experiments.")]
 
 
 @router.get("/projects/{project}/retention", response_model=RetentionRead)
@@ -47,7 +48,7 @@ def set_retention(body: RetentionUpdate, project: ProjectDep, actor: ActorDep, s
 
     An announcement that stands is withdrawn. Nothing is removed without `keep_days` and `keep_last`.
     """
-    rules = Rules(body.keep_days, body.keep_last, tuple(body.keep_tags))
+    rules = Rules(body.keep_days, body.keep_last, tuple(body.keep_tags), tuple(body.keep_experiments))
     retention.set_rules(session, actor, project.id, rules, body.notice_hours)
     return wire.json_response(_read(session, project.id))
 
@@ -61,6 +62,7 @@ def preview_retention(
     keep_days: DaysQuery = None,
     keep_last: LastQuery = None,
     keep_tags: TagsQuery = None,
+    keep_experiments: ExperimentsQuery = None,
     after: AfterDep = None,
     limit: LimitDep = 50,
 ) -> Response:
@@ -68,10 +70,9 @@ def preview_retention(
 
     Without any rule in the query, the project's own are looked at.
     """
-    rules = Rules(keep_days, keep_last, tuple(keep_tags or ()))
+    rules = Rules(keep_days, keep_last, tuple(keep_tags or ()), tuple(keep_experiments or ()))
     if rules == Rules():
-        row = repository.find_rules(session, project.id)
-        rules = Rules(row.keep_days, row.keep_last, tuple(row.keep_tags)) if row is not None else rules
+        rules = repository.rules_of(repository.find_rules(session, project.id))
     scope = f"retention {project.id} {rules}"
     start = uuid.UUID(cursors.decode(scope, after)[0]) if after else None
     rows = repository.list_removable(session, project.id, rules, after=start, limit=limit + 1)

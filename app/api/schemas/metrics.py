@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.comparing import Direction
+
 NotFinite = Literal["nan", "inf", "-inf"]
 Point = tuple[Annotated[str, Field(min_length=1, max_length=200)], int, int, float | NotFinite]
 
@@ -34,9 +36,11 @@ class MetricBatch(BaseModel):
 
 class SeriesRead(BaseModel):
     """One series, column by column. Where `is_exact`, every point is given; otherwise each place is a bucket with
-    its last point, and `min` and `max` of the bucket. Values that are not finite are texts."""
+    its last point, and `min` and `max` of the bucket. Values that are not finite are texts. `better` says which values
+    are the better ones: of loss, error and perplexity the lower, of all else the higher."""
 
     name: str
+    better: Direction
     is_exact: bool
     points: int
     step: list[int]

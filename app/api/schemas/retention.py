@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.base import Body
-from app.domain.retention import Rules
 from app.models import RetentionRules
+from app.repositories.retention import rules_of
 
 Days = Annotated[int | None, Field(description="Days after the run ended; null for no such rule.", examples=[30])]
 Last = Annotated[
     int | None, Field(description="So many newest runs keep theirs; null for no such rule.", examples=[20])
 ]
+Experiments = Annotated[list[str], Field(max_length=50, examples=[["resnet50"]])]
 Tags = Annotated[list[str], Field(max_length=50, examples=[["best", "prod"]])]
 
 
@@ -23,6 +24,7 @@ class RulesRead(BaseModel):
     keep_days: int | None
     keep_last: int | None
     keep_tags: list[str]
+    keep_experiments: list[str] = []
 
 
 class RetentionUpdate(Body):
@@ -33,6 +35,7 @@ class RetentionUpdate(Body):
     keep_days: Days = None
     keep_last: Last = None
     keep_tags: Tags = []
+    keep_experiments: Experiments = []
     notice_hours: Annotated[int, Field(examples=[24])] = 24
 
 
@@ -100,9 +103,8 @@ class PreviewPage(RemovalPage):
 
 def retention_read(row: RetentionRules | None, plan: Any) -> dict[str, Any]:
     """The members of RetentionRead; `plan` is the announcement that stands, or None."""
-    rules = Rules() if row is None else Rules(row.keep_days, row.keep_last, tuple(row.keep_tags))
     return {
-        **rules.as_dict(),
+        **rules_of(row).as_dict(),
         "notice_hours": 24 if row is None else row.notice_hours,
         "version": 0 if row is None else row.version,
         "updated_at": None if row is None else row.updated_at,

@@ -68,11 +68,17 @@ class RetentionPage:
 
 @router.get("/projects/{project}/settings/retention")
 def page(
-    request: Request, project: str, keep_days: str = "", keep_last: str = "", keep_tags: str = "", preview: str = ""
+    request: Request,
+    project: str,
+    keep_days: str = "",
+    keep_last: str = "",
+    keep_tags: str = "",
+    keep_experiments: str = "",
+    preview: str = "",
 ) -> Response:
     """The rules; with `preview`, also what those of the address would remove now. Nothing is changed by it."""
     with visit(request) as visitor:
-        return _show(visitor, project, [keep_days, keep_last, keep_tags, ""] if preview else None)
+        return _show(visitor, project, [keep_days, keep_last, keep_tags, keep_experiments, ""] if preview else None)
 
 
 @router.post("/projects/{project}/settings/retention")
@@ -83,10 +89,11 @@ def save(
     keep_days: Annotated[str, Form(max_length=100)] = "",
     keep_last: Annotated[str, Form(max_length=100)] = "",
     keep_tags: Annotated[str, Form(max_length=20_000)] = "",
+    keep_experiments: Annotated[str, Form(max_length=20_000)] = "",
     notice_hours: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     """Makes these the rules, and shows the form again where they cannot be."""
-    given = [keep_days, keep_last, keep_tags, notice_hours]
+    given = [keep_days, keep_last, keep_tags, keep_experiments, notice_hours]
     try:
         with visit(request) as visitor:
             check_form(request, visitor, csrf)
@@ -104,7 +111,7 @@ def _read(given: list[str]) -> tuple[Rules, int]:
     """The rules of the form's texts. Raises Invalid for what is no number."""
     errors = []
     numbers: list[int | None] = []
-    for name, told in zip(("keep_days", "keep_last", "notice_hours"), (given[0], given[1], given[3]), strict=True):
+    for name, told in zip(("keep_days", "keep_last", "notice_hours"), (given[0], given[1], given[4]), strict=True):
         told = told.strip()
         is_number = told.isascii() and told.isdecimal() and len(told) < 12
         if told and not is_number:
@@ -112,21 +119,28 @@ def _read(given: list[str]) -> tuple[Rules, int]:
         numbers.append(int(told) if is_number else None)
     if errors:
         raise Invalid(errors)
-    tags = tuple(dict.fromkeys(tag.strip() for tag in given[2].replace("\n", ",").split(",") if tag.strip()))
     notice = 24 if numbers[2] is None else numbers[2]
-    return Rules(numbers[0], numbers[1], tags), notice
+    return Rules(numbers[0], numbers[1], _names(given[2]), _names(given[3])), notice
+
+
+def _names(told: str) -> tuple[str, ...]:
+    """Each of what stands between commas or on lines once."""
+    return tuple(dict.fromkeys(name.strip() for name in told.replace("\n", ",").split(",") if name.strip()))
 
 
 def _show(visitor: Visitor, project: str, given: list[str] | None, problem: Invalid | None = None) -> Response:
     found = visitor.project(project)
     view = View(visitor.language, visitor.zone, datetime.datetime.now(datetime.UTC))
     row = repository.find_rules(visitor.session, found.id)
-    rules = Rules() if row is None else Rules(row.keep_days, row.keep_last, tuple(row.keep_tags))
+    rules = repository.rules_of(row)
     notice = str(row.notice_hours) if row is not None else "24"
-    kept = [str(rules.keep_days or ""), str(rules.keep_last or ""), ", ".join(rules.keep_tags), notice]
-    shown = [one if at < 3 else one or notice for at, one in enumerate(given)] if given is not None else kept
+    listed = [", ".join(rules.keep_tags), ", ".join(rules.keep_experiments)]
+    kept = [str(rules.keep_days or ""), str(rules.keep_last or ""), *listed, notice]
+    shown = (
+        [one if at < len(kept) - 1 else one or notice for at, one in enumerate(given)] if given is not None else kept
+    )
     may_write = can(visitor.actor, Action.PROJECT_WRITE, found.id) == Verdict.ALLOWED
-    names = ("keep_days", "keep_last", "keep_tags", "notice_hours")
+    names = ("keep_days", "keep_last", "keep_tags", "keep_experiments", "notice_hours")
     made = RetentionPage(f"/projects/{project}/settings/retention", may_write, dict(zip(names, shown, strict=True)))
     made.is_set, made.in_force = rules.removes, rule_text(view, rules)
     if problem is None and given is not None:

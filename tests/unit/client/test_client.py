@@ -1,6 +1,8 @@
 """The client: what it sends, what it repeats, and what it makes of the answers."""
 
 import math
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 import berth
 from berth.errors import BerthError, InvalidInput, RunFailed, Unreachable, WaitTimeout
+from berth.records import Artifact
 from berth.results import read_run
 from berth.transport import Response
 from tests.unit.client.fakes import Asked, FakeStream, FakeTransport, client_of, ok, problem
@@ -29,6 +32,28 @@ def test_every_request_carries_the_token_and_a_post_carries_a_key() -> None:
     assert (asked.method, asked.target) == ("POST", "/api/v1/runs/r-7f3k2m9qwa:stop")
     assert asked.headers["Authorization"] == "Bearer berth_secret"
     assert len(asked.headers["Idempotency-Key"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("asked", "environment", "sent"),
+    [
+        (None, None, "en"),
+        (None, "zh", "zh"),
+        ("en", "zh", "en"),
+        ("zh_CN.UTF-8", None, "zh-CN"),
+        (None, "C.UTF-8", "en"),
+    ],
+)
+def test_the_language_is_english_unless_asked(
+    asked: str | None, environment: str | None, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BERTH_LANG", raising=False)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")  # of the machine, not of this program
+    if environment is not None:
+        monkeypatch.setenv("BERTH_LANG", environment)
+    transport = FakeTransport(ok(RUN))
+    berth.Client("http://localhost:9", "t", "p", language=asked, transport=transport).runs.get("r-7f3k2m9qwa")
+    assert transport.asked[0].headers["Accept-Language"] == sent
 
 
 def test_a_submit_that_breaks_off_is_repeated_with_the_same_key() -> None:
@@ -180,12 +205,27 @@ def test_metrics_in_short() -> None:
         "last": ["nan"],
         "min": [0.5],
         "max": ["inf"],
+        "better": "lower",
     }
     transport = FakeTransport(ok(RUN), ok({"series": [columns]}))
     metric = client_of(transport).runs.get("r-7f3k2m9qwa").metrics["loss"]
     assert math.isnan(metric.last)
     assert (metric.min, metric.max, metric.step) == (0.5, math.inf, 89)
     assert "buckets=1" in transport.asked[1].target
+    assert (metric.better, metric.best) == ("lower", 0.5)
+    assert replace(metric, better="higher").best == math.inf
+    assert math.isnan(replace(metric, better="").best)
+
+
+def test_an_artifact_that_arrives_damaged_is_refused() -> None:
+    files = listed("model.pt", sha256=sha256(b"abc").hexdigest())
+    answers = [Response(200, {"etag": f'"{sha256(b"abc").hexdigest()}"'}, content) for content in (b"abc", b"abd")]
+    artifacts = client_of(FakeTransport(ok(RUN), files, *answers)).runs.get("r-7f3k2m9qwa").artifacts
+    assert artifacts["model.pt"].read_text() == "abc"
+    with pytest.raises(Unreachable, match="damaged"):
+        artifacts["model.pt"].read_bytes()
+    with pytest.raises(RuntimeError, match="client"):
+        Artifact("model.pt").read_bytes()
 
 
 def listed(*paths: str, sha256: str = "") -> Response:

@@ -8,7 +8,7 @@ import pytest
 
 from berth.errors import BerthError
 from berth.logs import SentEvent, read_events
-from berth.results import LogLine
+from berth.records import LogLine
 from tests.unit.client.fakes import Answer, Asked, FakeStream, FakeTransport, client_of, ok, problem
 
 RUN_ID = "r-7f3k2m9qwa"
