@@ -2,16 +2,14 @@
 audit log."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from berth.connection import Connection
 from berth.records import Record
-
-if TYPE_CHECKING:
-    from berth.client import Client
 
 
 class _Noun:
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Connection) -> None:
         self._client = client
 
     def _list(self, path: str, query: Mapping[str, Any] | None = None, limit: int | None = None) -> Iterator[Record]:

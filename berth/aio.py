@@ -17,6 +17,7 @@ import berth.outputs as outputs
 from berth import config
 from berth.calls import AsyncNoun, Calls, CallTransport, P, awaited, iterated, pause
 from berth.client import Client
+from berth.connection import Connection
 from berth.definitions import Definitions
 from berth.errors import Unreachable
 from berth.notifications import Notifications
@@ -365,12 +366,12 @@ class AsyncClient(AsyncNoun):
         """The project in force; where nothing names one, the only one there is. Raises InvalidInput."""
         return await self._calls.run(lambda: str(self._noun.project))
 
-    get = awaited(Client.get)
-    post = awaited(Client.post)
-    call = awaited(Client.call)
-    explain = awaited(Client.explain)
-    pages = iterated(Client.pages)
-    items = iterated(Client.items)
+    get = awaited(Connection.get)
+    post = awaited(Connection.post)
+    call = awaited(Connection.call)
+    explain = awaited(Connection.explain)
+    pages = iterated(Connection.pages)
+    items = iterated(Connection.items)
 
     async def aclose(self) -> None:
         """Breaks off what is under way and closes the connections."""

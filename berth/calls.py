@@ -22,7 +22,7 @@ from berth.transport import HttpTransport
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-# Objects that one turn of a thread takes from a list: a page of it (client.PAGE_SIZE), so that objects that
+# Objects that one turn of a thread takes from a list: a page of it (connection.PAGE_SIZE), so that objects that
 # have come already wait for no thread.
 BATCH = 200
 

@@ -1,18 +1,16 @@
 """Who is told of what: webhooks, mails and chats of a project, or one's own."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from berth.connection import Connection
 from berth.records import Record
-
-if TYPE_CHECKING:
-    from berth.client import Client
 
 
 class Notifications:
     """`client.notifications`: of the project in force, or with `own=True` one's own."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Connection) -> None:
         self._client = client
 
     def _path(self, own: bool, *parts: str) -> str:

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from berth.connection import Connection
 from berth.errors import BerthError, Unreachable
 from berth.records import Artifact, OutputFile, read_output
-
-if TYPE_CHECKING:
-    from berth.client import Client
 
 _TRIES = 5
 _ANY = {"Accept": "*/*"}
@@ -17,7 +15,7 @@ _ANY = {"Accept": "*/*"}
 class Outputs:
     """The files that runs left in $BERTH_OUTPUT. Every method raises BerthError."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Connection) -> None:
         self._client = client
 
     def list(self, run_id: str) -> Iterator[OutputFile]:
@@ -113,7 +111,7 @@ class Outputs:
 class Retention:
     """How long a project keeps outputs. Every method raises BerthError."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Connection) -> None:
         self._client = client
 
     def get(self) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 from berth.cli.command import Command
 from berth.cli.exits import Exit
 from berth.cli.output import Column, Item
-from berth.cli.run_result import RUN_FIELDS, add_waiting, after_submit
+from berth.cli.run_result import RUN_FIELDS
+from berth.cli.run_waiting import add_waiting, after_submit
 from berth.cli.shell import Shell
 from berth.cli.text import plain
 from berth.errors import InvalidInput

@@ -185,10 +185,8 @@ def test_a_command_loads_the_modules_that_it_needs_and_no_other(cli: Cli) -> Non
     assert loaded == {
         *("berth.cli", "berth.cli.app", "berth.cli.command", "berth.cli.exits", "berth.cli.output", "berth.cli.shell"),
         *("berth.cli.run_result", "berth.cli.runs", "berth.cli.text", "berth.cli.watch"),
-        *("berth.client", "berth.config", "berth.errors", "berth.quantities", "berth.results", "berth.runs"),
-        "berth.transport",
-        "berth.accounts",  # which project is meant, where nothing tells it
-        "berth.records",
+        *("berth.client", "berth.config", "berth.connection", "berth.errors", "berth.quantities", "berth.results"),
+        *("berth.runs", "berth.transport"),
     }
 
 
