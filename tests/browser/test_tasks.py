@@ -341,7 +341,7 @@ def test_the_list_changes_in_place_and_new_rows_wait(visitor: Any, site: Site) -
     with db.unit_of_work() as session:
         finish(session, site.seed.ids["in-list"])
         add_run(session, site.seed, "newcomer", state="queued", name="newcomer")
-    row = f"#s-{site.seed.runs['in-list']}"
+    row = f"#{site.seed.runs['in-list']} .c-status"
     until(page, f"document.querySelector('{row}').textContent.trim() === 'Succeeded'")
     assert page.evaluate("document.activeElement.textContent") == "in-the-list"
     link = page.get_by_role("link", name="1 new run")
