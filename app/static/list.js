@@ -34,10 +34,14 @@ async function open(from, url, select) {
   await htmx.ajax("GET", url, { source: pop, target: pop, swap: "innerHTML", select });
   if (anchor !== from || !pop.firstElementChild) return; // another was opened, or the answer is a toast
   pop.showPopover();
-  const at = from.getBoundingClientRect(), below = at.bottom + 4;
+  place();
+  $("[role=menuitem],[type=checkbox]", pop)?.focus({ preventScroll: true });
+}
+function place() {
+  if (!pop.matches(":popover-open")) return;
+  const at = anchor.getBoundingClientRect(), below = at.bottom + 4;
   pop.style.left = `${Math.max(8, Math.min(at.right, innerWidth - 8) - pop.offsetWidth)}px`;
   pop.style.top = `${Math.max(8, below + pop.offsetHeight > innerHeight - 8 ? at.top - 4 - pop.offsetHeight : below)}px`;
-  $("[role=menuitem],[type=checkbox]", pop)?.focus({ preventScroll: true });
 }
 const rowMenu = (button) => {
   const q = encodeURIComponent($("input[name=q]", form).value);
@@ -61,6 +65,7 @@ if (form) {
   pop.popover = "auto";
   $("#main").append(pop);
   addDots();
+  addEventListener("resize", place);
   pop.addEventListener("toggle", (event) => { anchor.ariaExpanded = event.newState === "open"; });
   pop.addEventListener("click", (event) => { if (event.target.closest("[role=menuitem]")) pop.hidePopover(); });
   pop.addEventListener("keydown", (event) => {

@@ -85,9 +85,7 @@ PAGES = [
     Page("runs-archived", LIST, _at(f"{VISION}?q=archived:yes"), shows="archived-trial", is_variant=True),
     Page("runs-by-name", LIST, _at(f"{VISION}?sort=name"), mark="●", is_variant=True),
     Page("runs-columns-off", LIST, _at(f"{VISION}?columns=-"), mark="●", shows="resnet50", is_variant=True),
-    Page(
-        "runs-metric", LIST, _at(f"{VISION}?columns=metric,progress&metric=train/loss"), mark="●", shows="train/loss"
-    ),
+    Page("runs-metric", LIST, _at(f"{VISION}?columns=metric,progress&metric=train/loss"), mark="●", shows="train/loss"),
     Page("columns", f"{LIST}/columns", _at(f"{VISION}/columns?q=status:failed"), shows="train/loss"),
     Page("runs-did", LIST, _at(f"{VISION}?did=stop.38.2"), mark="●", shows="38", is_variant=True),
     Page(
