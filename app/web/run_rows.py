@@ -69,7 +69,7 @@ def show(visitor: Visitor, row: Any, now: datetime.datetime, choice: Choice, met
     found = _shown.get(key)
     if found is None:
         blank = replace(build_row(row, language, zone, now), metric=_GAP, waited=_GAP, ran=_GAP)
-        found = macro("runs/_row.html", "table_row", language)(blank, columns).split(_GAP)
+        found = str(macro("runs/_row.html", "table_row", language)(blank, columns)).split(_GAP)
         if len(_shown) >= _MOST_SHOWN:
             _shown.clear()
         _shown[key] = found
