@@ -28,6 +28,7 @@ function clear() {
 const pop = document.createElement("div");
 let anchor = null;
 async function open(from, url, select) {
+  if (anchor) anchor.ariaExpanded = "false";
   anchor = from;
   if (pop.matches(":popover-open")) pop.hidePopover();
   pop.replaceChildren();
