@@ -406,7 +406,7 @@ def test_the_menu_on_a_phone(visitor: Any, site: Site) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(site.url + VISION, wait_until="load")
     assert not page.locator("#side").is_visible()
-    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Menu", exact=True).click()
     assert page.locator("#side").is_visible()
     page.locator("#side .switch").click()
     page.locator("#projects").get_by_role("link", name="speech").click()
