@@ -25,7 +25,7 @@ from app.models.snapshot import Snapshot
 from app.models.token import ApiToken
 from app.models.usage import Usage
 from app.models.user import OneTimeLink, User, UserSession
-from app.models.view import SavedView
+from app.models.view import RunColumns, SavedView
 
 __all__ = [
     "ApiToken",
@@ -59,6 +59,7 @@ __all__ = [
     "RetentionPlanRun",
     "RetentionRules",
     "Run",
+    "RunColumns",
     "RunEvent",
     "SavedView",
     "Secret",

@@ -1,9 +1,11 @@
-"""Saved views: a filter and an order of the list of runs, under a name."""
+"""Saved views of the list of runs, a filter and an order under a name; and the columns that somebody wants in it."""
 
 import uuid
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text
 
 from app.models.base import Base, Created, Key
 
@@ -25,4 +27,20 @@ class SavedView(Base):
     q: Mapped[str]
     sort: Mapped[str]
     is_shared: Mapped[bool]
+    # As in RunColumns; null where the view leaves that to its reader.
+    columns: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    metric: Mapped[str | None]
     created_at: Mapped[Created]
+
+
+class RunColumns(Base):
+    """Which columns of a project's list of runs a user sees: keys of domain/run_columns.py, and a metric's name."""
+
+    __tablename__ = "run_columns"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), primary_key=True)
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("project.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    columns: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    metric: Mapped[str] = mapped_column(default="", server_default="")

@@ -167,6 +167,27 @@ def summaries(session: Session, run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID,
     return found
 
 
+def last_values(session: Session, run_ids: Sequence[uuid.UUID], name: str) -> dict[uuid.UUID, float]:
+    """The last value of one metric in several runs, which the caller has read; a run without it is not there."""
+    statement = "select run_id, last_value from metric_series where run_id = any(%s) and name = %s"
+    rows = _execute(session, statement, [*run_ids], name).fetchall()
+    return {run_id: value for run_id, value in rows if value is not None}
+
+
+_NEWEST_NAMES = """
+  select distinct s.name from (
+    select id from run where project_id = %s and not archived order by id desc limit 10
+  ) r cross join lateral (
+    select name from metric_series where run_id = r.id order by name limit 100
+  ) s order by 1
+"""
+
+
+def list_newest_names(session: Session, project_id: uuid.UUID) -> list[str]:
+    """What the project's ten newest runs measure, by name: of each its first hundred."""
+    return [name for (name,) in _execute(session, _NEWEST_NAMES, project_id).fetchall()]
+
+
 _COUNT = """
   select series_id, count(*), min(step), max(step), min(at), max(at) from metric_point
   where series_id = any(%s) and step > %s group by series_id

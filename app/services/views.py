@@ -1,16 +1,20 @@
-"""Saved views: a filter and an order under a name, kept for oneself or shown to all of the project."""
+"""Saved views: a filter and an order under a name, kept for oneself or shown to all of the project; and the columns
+that somebody wants to see."""
 
 import uuid
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.domain import filters
+from app.domain import filters, run_columns
 from app.domain.access import Action, Actor
 from app.domain.filters import FilterError
+from app.domain.run_columns import Choice
 from app.errors import N_, Conflict, FieldError, Invalid
-from app.models import SavedView
+from app.models import RunColumns, SavedView
 from app.repositories import views as repository
 from app.services import audit
 from app.services.identity import require
@@ -38,9 +42,18 @@ class TooManyViews(Conflict):
 
 
 def save_view(
-    session: Session, actor: Actor, project_id: uuid.UUID, name: str, q: str, sort: str, *, is_shared: bool
+    session: Session,
+    actor: Actor,
+    project_id: uuid.UUID,
+    name: str,
+    q: str,
+    sort: str,
+    *,
+    is_shared: bool,
+    choice: Choice | None = None,
 ) -> uuid.UUID:
-    """Keeps a view and returns its key; to share it takes the right to change runs.
+    """Keeps a view and returns its key; to share it takes the right to change runs. `choice` are columns that go
+    with it, None those that its reader wants to see.
 
     Raises Invalid, Forbidden, ViewExists, TooManyViews.
     """
@@ -54,15 +67,16 @@ def save_view(
     if (count or 0) >= repository.MOST:
         raise TooManyViews(limit=repository.MOST)
     values = {"project_id": project_id, "user_id": actor.user_id, "name": name, "q": q.strip(), "sort": sort}
+    kept = _told(choice) if choice else {}
     try:
         with session.begin_nested():
             key: uuid.UUID | None = session.scalar(
-                insert(SavedView).values(**values, is_shared=is_shared).returning(SavedView.id)
+                insert(SavedView).values(**values, **kept, is_shared=is_shared).returning(SavedView.id)
             )
     except IntegrityError:
         raise ViewExists(name=name) from None
     assert key is not None
-    after = {"name": name, "q": q, "sort": sort, "is_shared": is_shared}
+    after = {"name": name, "q": q, "sort": sort, "is_shared": is_shared} | kept
     audit.record(session, actor, "view.create", "view", str(key), project_id, after=after)
     return key
 
@@ -101,6 +115,27 @@ def delete_view(session: Session, actor: Actor, project_id: uuid.UUID, view_id: 
     session.execute(delete(SavedView).where(SavedView.id == view_id))
     before = {"name": view.name, "q": view.q, "sort": view.sort, "is_shared": view.is_shared}
     audit.record(session, actor, "view.delete", "view", str(view_id), project_id, before=before)
+
+
+def keep_columns(session: Session, actor: Actor, project_id: uuid.UUID, choice: Choice) -> None:
+    """From now on the actor sees these columns in the project's list of runs. Raises Forbidden."""
+    require(actor, Action.VIEW_WRITE, project_id)
+    before = repository.get_columns(session, project_id, actor.user_id)
+    if before == choice:
+        return
+    key = {"user_id": actor.user_id, "project_id": project_id}
+    if choice == run_columns.DEFAULT:
+        session.execute(delete(RunColumns).filter_by(**key))
+    else:
+        values = _told(choice)
+        made = upsert(RunColumns).values(**key, **values)
+        session.execute(made.on_conflict_do_update(index_elements=[*key], set_=values))
+    told = {"before": _told(before), "after": _told(choice)}
+    audit.record(session, actor, "view.columns", "user", actor.name, project_id, **told)
+
+
+def _told(choice: Choice) -> dict[str, Any]:
+    return {"columns": [*choice.columns], "metric": choice.metric}
 
 
 def _own(session: Session, actor: Actor, project_id: uuid.UUID, view_id: uuid.UUID) -> repository.ViewRow:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from app.domain.states import RunState
 from app.repositories.home import MOST
 from app.web import formats
-from app.web.pages.runs import build_row
+from app.web.run_rows import build_row
 
 LATELY = datetime.timedelta(hours=24)
 LONG = datetime.timedelta(minutes=15)

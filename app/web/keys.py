@@ -39,6 +39,7 @@ PICKS = [
 RUNS = [
     Key("n", "new-run", N_("New run")),
     Key("c", "clone", N_("Copy the run and change it")),
+    Key(".", "row-menu", N_("Menu of the row")),
 ]
 NEW = [Key("n", "new-run", N_("New run"))]
 FORM = [

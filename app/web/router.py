@@ -31,8 +31,10 @@ from app.web.pages import (
     project_settings,
     retention,
     run,
+    run_columns,
     run_events,
     run_logs,
+    run_menu,
     run_metrics,
     run_mute,
     run_spec,
@@ -48,7 +50,7 @@ from app.web.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-# The list before the page of one run: "changes" and "new" are no run's id, and "new" no definition's name.
+# The list before the page of one run: "changes", "columns" and "new" are no run's id, and "new" no definition's name.
 for part in (
     assets,
     home,
@@ -58,6 +60,7 @@ for part in (
     terminal,
     runs,
     bulk_runs,
+    run_columns,
     new_run,
     sample,
     outputs,
@@ -66,6 +69,7 @@ for part in (
     run_events,
     run_system,
     run_state,
+    run_menu,
     run_mute,
     run_spec,
     run,

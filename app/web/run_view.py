@@ -12,8 +12,8 @@ from app.domain.names import RUN_ID
 from app.domain.states import TERMINAL, RunState
 from app.errors import N_
 from app.web import formats, reasons, statuses
-from app.web.pages.runs import growing_since, is_stopping, resources, spans
 from app.web.run_phases import Phase, View, build_phases
+from app.web.run_rows import growing_since, is_stopping, resources, spans
 from app.web.run_tables import AttemptRow, EventRow, OutputRow
 from app.web.start_view import Step
 from app.web.templating import with_markup

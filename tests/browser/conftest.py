@@ -20,7 +20,7 @@ from app import db
 from app.main import create_app
 from app.models import Base, Run
 from app.services import outages, sessions
-from app.web.pages import runs
+from app.web import run_rows
 from tests.browser.seed import Seed, seed
 
 ARGUMENTS = [
@@ -114,7 +114,7 @@ def empty() -> None:
     with db.engine().begin() as connection:
         connection.execute(text(f"truncate {tables} restart identity cascade"))
     outages.forget()
-    runs.forget()  # rows of ended runs, known by ids that are used again
+    run_rows.forget()  # rows of ended runs, known by ids that are used again
 
 
 @pytest.fixture

@@ -84,6 +84,9 @@ PAGES = [
     Page("runs-empty", LIST, _at("/projects/empty-project/runs"), shows="berth run submit"),
     Page("runs-archived", LIST, _at(f"{VISION}?q=archived:yes"), shows="archived-trial", is_variant=True),
     Page("runs-by-name", LIST, _at(f"{VISION}?sort=name"), mark="●", is_variant=True),
+    Page("runs-columns-off", LIST, _at(f"{VISION}?columns=-"), mark="●", shows="resnet50", is_variant=True),
+    Page("runs-metric", LIST, _at(f"{VISION}?columns=metric,progress&metric=train/loss"), mark="●", shows="train/loss"),
+    Page("columns", f"{LIST}/columns", _at(f"{VISION}/columns?q=status:failed"), shows="train/loss"),
     Page("runs-did", LIST, _at(f"{VISION}?did=stop.38.2"), mark="●", shows="38", is_variant=True),
     Page(
         "experiments", "/projects/{project}/experiments", _at("/projects/vision/experiments"), mark="●", shows="digits"
@@ -308,6 +311,8 @@ NO_PAGES = {
     "GET /r/{run}": "redirects to the run",
     "GET /projects/{project}": "redirects to the project's runs",
     "GET /projects/{project}/runs/changes": "partial of the list",
+    f"GET {RUN}/menu": "partial of the list; tests/browser/test_row_menu.py looks at it",
+    "POST /projects/{project}/runs/columns": "form of the page",
     "POST /projects/{project}/runs/new": "form of the page",
     "POST /projects/{project}/runs/sample": "form of the start page and of a list without runs",
     "POST /projects/{project}/runs/new/check": "partial of the page",

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.access import Actor
 from app.domain.loglines import Record, encode
-from app.models import Base, Capsule, Environment, LogChunk, Output, Run
+from app.models import Base, Capsule, Environment, LogChunk, Output, Run, RunColumns, SavedView
 from app.services import definitions
 from app.stores import objects
 from tests.browser.seed import Seed
@@ -77,6 +77,8 @@ WRITTEN = {
     "output.path",
     "run.source",
     "run.spec",
+    "run_columns.metric",
+    "saved_view.metric",
 }
 # What no tenant chooses freely, and why.
 OURS = {
@@ -87,7 +89,7 @@ OURS = {
         notification_attempt.error notification_message.state notification_message.type one_time_link.kind
         one_time_link.role replica.state retention_plan.state retention_plan_run.outcome run.desired run.kind
         run.reason_code run.state run_event.code run_event.new_state run_event.old_state saved_view.sort api_token.scope
-        user.kind user.language user.theme notification.language""",
+        user.kind user.language user.theme notification.language run_columns.columns saved_view.columns""",
     "made by Berth": """api_token.hint attempt.environment capsule.digest environment.digest idempotency_key.body
         idempotency_key.key idempotency_key.location idempotency_key.route lease.holder lease.name log_chunk.object_key
         notification.target_key_id notification_message.event_key one_time_link.user_code output.object_key
@@ -121,10 +123,19 @@ def fill(session: Session, made: Seed) -> None:
         session.execute(text(f'update "{table}" set {name} = {chosen} {where}'), {"value": column + PAYLOAD})
     for column in sorted(DOCUMENTS):
         _documents(session, *column.split("."))
+    _columns(session, made)
     _runs(session)
     _logs(session)
     _outputs(session, made)
     _definition(session, made)
+
+
+def _columns(session: Session, made: Seed) -> None:
+    """A metric's name has at most 200 characters; one that is longer is shown nowhere."""
+    said, shown = ("run_columns.metric" + PAYLOAD)[:200], {"columns": ["metric"]}
+    key = {"user_id": made.ids["alice"], "project_id": made.ids["vision"]}
+    session.execute(insert(RunColumns).values(**key, **shown, metric=said))
+    session.execute(update(SavedView).values(**shown, metric=("saved_view.metric" + PAYLOAD)[:200]))
 
 
 def _documents(session: Session, table: str, name: str) -> None:

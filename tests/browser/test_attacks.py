@@ -22,6 +22,8 @@ NOT_SHOWN = {
 PARTS = [
     VISION + "/{run}/live",
     VISION + "/{run}/after",
+    VISION + "/{run}/menu",
+    VISION + "/columns",
     VISION + "/{run}/events/new",
     VISION + "/changes?seen=0.0&top=0",
     VISION,
@@ -120,6 +122,17 @@ def swap_parts(victim: Victim) -> None:
         victim.problems += [f"{path} swapped in: {one}" for one in found]
 
 
+def open_view(victim: Victim) -> None:
+    """A saved view with its columns, and in it the menu of a row."""
+    victim.page.goto(victim.site.url + VISION, wait_until="load")
+    victim.page.goto(victim.site.url + victim.page.get_attribute("nav.views a", "href"), wait_until="load")
+    victim.look("a view")
+    victim.page.goto(victim.site.url + VISION, wait_until="load")
+    victim.page.locator("#rows .c-dots button").first.click()
+    victim.page.locator("#pop [role=menuitem]").first.wait_for()
+    victim.look("the menu of a row")
+
+
 def test_the_judge_sees_what_escapes(visitor: Any, site: Site) -> None:
     """The same text as markup is found out, so that finding nothing means something."""
     page = visitor.new_page()
@@ -161,6 +174,7 @@ def test_hostile_text_is_text_on_every_page(chromium: Any, own_site: Site) -> No
                 victim.page.wait_for_timeout(100)
             victim.look(spec.name)
         if user == "alice":
+            open_view(victim)
             swap_parts(victim)
         seen += victim.seen
         problems += victim.problems

@@ -341,7 +341,7 @@ def test_the_list_changes_in_place_and_new_rows_wait(visitor: Any, site: Site) -
     with db.unit_of_work() as session:
         finish(session, site.seed.ids["in-list"])
         add_run(session, site.seed, "newcomer", state="queued", name="newcomer")
-    row = f"#s-{site.seed.runs['in-list']}"
+    row = f"#{site.seed.runs['in-list']} .c-status"
     until(page, f"document.querySelector('{row}').textContent.trim() === 'Succeeded'")
     assert page.evaluate("document.activeElement.textContent") == "in-the-list"
     link = page.get_by_role("link", name="1 new run")
@@ -406,7 +406,7 @@ def test_the_menu_on_a_phone(visitor: Any, site: Site) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(site.url + VISION, wait_until="load")
     assert not page.locator("#side").is_visible()
-    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Menu", exact=True).click()
     assert page.locator("#side").is_visible()
     page.locator("#side .switch").click()
     page.locator("#projects").get_by_role("link", name="speech").click()

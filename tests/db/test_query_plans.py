@@ -66,13 +66,15 @@ ALL = Actor(uuid.uuid4(), "admin", is_admin=True)
 
 @dataclass(frozen=True)
 class World:
-    """A filled database, and what in it is asked about. `shown` are public ids, `deep` a place far down."""
+    """A filled database, and what in it is asked about. `shown` are public ids and `page` keys of the newest,
+    `deep` a place far down."""
 
     engine: Engine
     project: uuid.UUID
     person: uuid.UUID
     run: uuid.UUID
     shown: list[str]
+    page: list[uuid.UUID]
     deep: Position
     actor: Actor
     definition: uuid.UUID
@@ -132,6 +134,9 @@ _MORE = [
     """insert into membership (project_id, user_id, role) select p.id, u.id, 'viewer'
        from (select id from project where name like 'quiet-1_') p,
          (select id from "user" where name like 'somebody-2__') u""",
+    """insert into run_columns (user_id, project_id, columns) select u.id, p.id, '{tags}'
+       from (select id from project where name = 'project-03') p,
+         (select id from "user" where name = 'person3' or name like 'somebody-%') u""",
     """insert into api_token (id, user_id, name, hint, token_hash, scope, revoked_at)
        select gen_random_uuid(), u.id, 'token-' || n, 'berth_u_', sha256(n::text::bytea), 'read',
          case when n % 10 > 0 then now() end
@@ -184,6 +189,7 @@ def _look(engine: Engine, connection: Connection) -> World:
         person=person,
         run=one("select id from run where name = 'train-50002'"),
         shown=list(connection.execute(text("select public_id from run order by id desc limit 50")).scalars()),
+        page=list(connection.execute(text("select id from run order by id desc limit 50")).scalars()),
         deep=Position(deep.id, deep.name),
         actor=Actor(person, "person3", roles={project: Role.EDITOR}),
         engine=engine,
@@ -362,6 +368,9 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
         PAGE,
     ),
     (views.list_views, "all of a project", lambda s, w: views.list_views(s, w.project, w.person), PAGE),
+    (views.get_columns, "of a person", lambda s, w: views.get_columns(s, w.project, w.person), 1),
+    (metrics.last_values, "of a page", lambda s, w: metrics.last_values(s, w.page, "loss"), PAGE),
+    (metrics.list_newest_names, "of a project", lambda s, w: metrics.list_newest_names(s, w.project), PAGE),
     (runs.list_run_items, "by default", _items, PAGE),
     (runs.find_previous, "of a name", lambda s, w: runs.find_previous(s, w.project, "train-50002", w.run), 2),
     (runs.list_by_public_ids, "shown ones", lambda s, w: runs.list_by_public_ids(s, ALL, w.shown), PAGE),

@@ -37,8 +37,8 @@ def test_the_list_polls_what_changed_only(console: Console) -> None:
     answer = console.get(url, "alice")
     assert answer.status_code == 200
     run = console.seed.runs["running"]
-    assert f'id="s-{run}" hx-swap-oob' in answer.text
-    assert f'id="s-{console.seed.runs["starting"]}"' not in answer.text
+    assert f'hx-swap-oob="innerHTML:#{run}>.c-status"' in answer.text
+    assert f"#{console.seed.runs['starting']}>" not in answer.text
     assert "<tr" not in answer.text
     assert console.get(attribute(answer.text, "hx-get"), "alice").status_code == 204
 

@@ -7,6 +7,8 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from app.domain import run_columns
+from app.domain.run_columns import Choice
 from app.errors import NotFound
 from app.services import views
 from app.web.deps import check_form, see_other, visit
@@ -22,14 +24,17 @@ def save(
     q: Annotated[str, Form()] = "",
     sort: Annotated[str, Form()] = "-created",
     shared: Annotated[str, Form()] = "",
+    columns: Annotated[str, Form()] = "",
+    metric: Annotated[str, Form()] = "",
     csrf: Annotated[str, Form()] = "",
 ) -> Response:
-    """Keeps the list as it is shown under a name."""
+    """Keeps the list as it is shown under a name, with its `columns` and `metric` where they are given."""
+    choice = run_columns.read(columns.split(","), metric) if columns else None
     with visit(request) as visitor:
         check_form(request, visitor, csrf)
         found = visitor.project(project)
-        views.save_view(visitor.session, visitor.actor, found.id, name, q, sort, is_shared=bool(shared))
-    return see_other(list_url(project, q, sort))
+        views.save_view(visitor.session, visitor.actor, found.id, name, q, sort, is_shared=bool(shared), choice=choice)
+    return see_other(list_url(_list(project), q, sort, choice))
 
 
 @router.post("/projects/{project}/views/{view}/delete")
@@ -41,7 +46,7 @@ def delete(
         check_form(request, visitor, csrf)
         found = visitor.project(project)
         views.delete_view(visitor.session, visitor.actor, found.id, view_id(view))
-    return see_other(list_url(project, back, ""))
+    return see_other(list_url(_list(project), back, ""))
 
 
 def view_id(text: str) -> uuid.UUID:
@@ -52,8 +57,17 @@ def view_id(text: str) -> uuid.UUID:
         raise NotFound from None
 
 
-def list_url(project: str, q: str, sort: str) -> str:
-    """The list with a filter and an order."""
-    query = {"q": q, "sort": sort if sort in ("created", "name", "-name") else ""}
+def list_url(path: str, q: str, sort: str, choice: Choice | None = None) -> str:
+    """The list at `path` with a filter and an order, and with columns where there is a choice of them."""
+    query = {"q": q, "sort": sort if sort in ("created", "name", "-name") else "", **query_of(choice)}
     given = {name: value for name, value in query.items() if value}
-    return f"/projects/{quote(project)}/runs" + (f"?{urlencode(given)}" if given else "")
+    return path + (f"?{urlencode(given)}" if given else "")
+
+
+def query_of(choice: Choice | None) -> dict[str, str]:
+    """Columns as the list's address has them; nothing for None."""
+    return {"columns": ",".join(choice.columns) or "-", "metric": choice.metric} if choice else {}
+
+
+def _list(project: str) -> str:
+    return f"/projects/{quote(project)}/runs"
