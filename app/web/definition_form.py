@@ -155,6 +155,12 @@ def _shown(value: Any) -> str:
     return formats.grouped(value) if isinstance(value, int) and value >= 10_000 else str(value)
 
 
+def missing(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> list[FieldError]:
+    """What has to be given and is not."""
+    errors = parameters.check_values(declared, given)[1]
+    return [one for one in errors if one.pointer.removeprefix("/parameters/") not in given]
+
+
 def read_fields(declared: Mapping[str, Parameter], sent: Mapping[str, str]) -> dict[str, Any]:
     """Values of what was sent. An empty field is not given, but where an empty text is a value like others."""
     values: dict[str, Any] = {}
