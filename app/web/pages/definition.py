@@ -25,6 +25,7 @@ from app.web.deps import Visitor, check_form, see_other, visit
 from app.web.forecast import forecast
 from app.web.new_run_view import Card
 from app.web.pages.definitions import choices, number_of, shell_of
+from app.web.start_view import project_flag
 from app.web.templating import render
 from app.workloads.definitions import Definition, read_stored
 from app.workloads.parameters import SECRET
@@ -154,7 +155,8 @@ def _build(
     made.command = _command(found.spec)
     made.updated, made.updated_by = view.moment(stored.created_at, now, zone), stored.created_by
     given = " ".join(f"-p {one.name}=…" for one in found.parameters.values() if one.required)
-    made.command_line = f"berth job run {name}{' ' if given else ''}{given} --project {project.name}"
+    flag = project_flag(project.name, visitor.signed_in.projects)
+    made.command_line = f"berth job run {name}{' ' if given else ''}{given}{flag}"
     return made
 
 
