@@ -54,7 +54,10 @@ class Ruled(BaseModel):
         except ValidationError as error:
             if not isinstance(value, Mapping):
                 raise
-            known = [InitErrorDetails(**_kept(one)) for one in error.errors(include_url=False)]
+            known = [
+                InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
+                for one in error.errors(include_url=False)
+            ]
             wrong = _wrong_fields(cls, error)
             broken = [
                 found
@@ -69,10 +72,6 @@ class Ruled(BaseModel):
         if broken:
             raise ValidationError.from_exception_data(cls.__name__, broken, hide_input=hides)
         return made
-
-
-def _kept(finding: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: finding[name] for name in ("type", "loc", "input", "ctx") if name in finding}
 
 
 def _wrong_fields(model: type[BaseModel], error: ValidationError) -> set[str]:
@@ -90,8 +89,8 @@ def _read(model: type[BaseModel], fields: tuple[str, ...], value: Mapping[str, A
     for name in fields:
         about = model.model_fields[name]
         if name in value:
-            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[about.annotation, about])  # type: ignore[name-defined]
-            setattr(made, name, adapter.validate_python(value[name]))
+            annotation: Any = Annotated[about.annotation, about]
+            setattr(made, name, TypeAdapter(annotation).validate_python(value[name]))
         else:
             setattr(made, name, about.get_default(call_default_factory=True))
     return made

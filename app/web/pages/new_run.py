@@ -40,7 +40,8 @@ _ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 router = APIRouter(include_in_schema=False)
 
 STARTER = N_("""\
-# What to start, with what, and where. Lines that begin with # are notes.
+# What to start, with what, and where.
+# Lines that begin with # are notes.
 name: hello
 script: |
   echo "hello $BERTH_PARAM_WHO"
