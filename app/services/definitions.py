@@ -1,7 +1,7 @@
 """Job definitions: making them and new versions of them, and submitting runs of them."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +15,11 @@ from app.errors import N_, BadValue, Conflict, FieldError, Invalid
 from app.models import Definition, DefinitionVersion
 from app.repositories import definitions as repository
 from app.repositories.definitions import DefinitionRow, VersionRow
-from app.repositories.pools import Room
 from app.repositories.runs import RunRow
-from app.services import audit, idempotency, plans, runs, secrets
+from app.services import audit, idempotency, runs, secrets
 from app.services.identity import require
-from app.services.plans import Plan
 from app.workloads import definitions, parameters, placeholders, yaml_edit
+from app.workloads.base import Spec
 from app.workloads.findings import field_errors
 from app.workloads.registry import KINDS
 from app.workloads.yaml_edit import CannotEdit
@@ -155,9 +154,43 @@ def run_definition(
     if row.archived_at is not None:
         raise DefinitionArchived(name=name)
     found = repository.get_version(session, row.id, version or row.newest)
-    definition = definitions.read_stored(found.document)
+    spec = _filled(session, project_id, definitions.read_stored(found.document), given, changes or {})
+    made_of = runs.MadeOf(row.id, found.number, name)
+    return runs.submit_run(session, actor, project_id, spec, {}, once=once, definition=made_of)
+
+
+# The fields of a spec that say whether it starts, waits or is refused.
+_DECIDING = ("cpu", "memory", "gpus", "replicas", "pool", "priority", "secrets", "snapshot")
+
+
+def find_spec(
+    session: Session, project_id: uuid.UUID, definition: definitions.Definition, given: Mapping[str, Any]
+) -> Spec | None:
+    """What would run with the parameters that are given so far, or None while that rests on those that are not.
+
+    Raises Invalid with what is wrong with those that are given.
+    """
+    open_ = {name: one.sample() for name, one in definition.parameters.items() if one.required and name not in given}
+    try:
+        spec = _filled(session, project_id, definition, {**open_, **given}, {})
+    except Invalid as error:
+        wrong = [one for one in error.errors if not open_ or one.pointer.removeprefix("/parameters/") in given]
+        if wrong:
+            raise Invalid(wrong) from None
+        return None
+    decides = placeholders.names_in({name: definition.spec.get(name) for name in _DECIDING})
+    return None if decides & open_.keys() else spec
+
+
+def _filled(
+    session: Session,
+    project_id: uuid.UUID,
+    definition: definitions.Definition,
+    given: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> Spec:
     values, errors = parameters.check_values(definition.parameters, given)
-    if changes and "parameters" in changes:
+    if "parameters" in changes:
         errors.append(FieldError("/changes/parameters", N_("are given as `parameters`, beside `changes`")))
     asked = {
         f"/parameters/{one.name}": values[one.name]
@@ -168,42 +201,9 @@ def run_definition(
     if errors:
         raise Invalid(errors)
     try:
-        spec = definitions.build_spec(definition, values, changes)
+        return definitions.build_spec(definition, values, changes)
     except ValidationError as error:
-        raise Invalid(_blamed(definition.spec, error, changes or {})) from None
-    made_of = runs.MadeOf(row.id, found.number, name)
-    return runs.submit_run(session, actor, project_id, spec, {}, once=once, definition=made_of)
-
-
-# The fields of a spec that say whether it starts, waits or is refused.
-_DECIDING = ("cpu", "memory", "gpus", "replicas", "pool", "priority", "secrets", "snapshot")
-
-
-def plan_definition(
-    session: Session,
-    actor: Actor,
-    project_id: uuid.UUID,
-    definition: definitions.Definition,
-    given: Mapping[str, Any],
-    rooms: Sequence[Room],
-) -> Plan | None:
-    """What running this now with these parameters would lead to, or None while values that it needs are not known.
-
-    Raises what `plans.plan_run` raises.
-    """
-    open_ = {
-        name: one.sample() for name, one in definition.parameters.items() if name not in given and not one.has_default
-    }
-    if placeholders.names_in({name: definition.spec.get(name) for name in _DECIDING}) & open_.keys():
-        return None
-    values, errors = parameters.check_values(definition.parameters, {**open_, **given})
-    if errors:
-        return None
-    try:
-        spec = definitions.build_spec(definition, values)
-    except ValidationError:
-        return None
-    return plans.plan_run(session, actor, project_id, spec, rooms)
+        raise Invalid(_blamed(definition.spec, error, changes)) from None
 
 
 def check(text: str, name: str | None = None) -> definitions.Definition:

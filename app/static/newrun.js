@@ -1,13 +1,14 @@
 // The page of a new run. The server checks what is typed and answers with what changed; here it is put in its place,
 // and never under the hand: what has the focus is left alone until it loses it.
 import { $, $$, actions } from "./app.js";
+import { follow, place } from "./checked.js";
 import { go } from "./editor.js";
 
 const form = $("#new"), text = $("#text"), was = $("#was"), fields = $("#fields"), marks = $("#marks"), doing = $("#do"), last = $("#last");
 let isLate = false;
 
-function settle(answer) {
-  const part = (name) => answer.content.querySelector(`[data-part=${name}]`), isForced = answer.dataset.forced === "1";
+function settle(answer, part) {
+  const isForced = answer.dataset.forced === "1";
   const newText = part("text"), newFields = part("fields"), at = document.activeElement;
   isLate = !isForced && Boolean((newText && at === text) || (newFields && fields.contains(at)));
   if (!isLate) {
@@ -18,19 +19,11 @@ function settle(answer) {
     if (row) (document.getElementById(row) ?? text).focus();
   }
   $("#differs").replaceChildren(...part("differs").childNodes);
-  for (const slot of $$(".errs", fields)) if (!slot.contains(document.activeElement)) slot.replaceChildren();
-  for (const field of $$("[aria-invalid]", fields)) field.removeAttribute("aria-invalid");
-  for (const one of [...part("errors").children]) {
-    document.getElementById(one.dataset.slot)?.append(one);
-    document.getElementById(one.dataset.field)?.setAttribute("aria-invalid", "true");
-    const more = document.getElementById(one.dataset.field)?.closest("details");
-    if (more) more.open = true;
-  }
+  place(part("errors"), fields);
   text.toggleAttribute("aria-invalid", false);
   if ($("#problems")) text.setAttribute("aria-invalid", "true");
   marks.dataset.marks = answer.dataset.marks;
   number();
-  answer.remove();
 }
 function number() {
   const kinds = new Map((marks.dataset.marks ?? $$("i[class]", marks).map((one) => `${one.textContent}:${one.className}`).join(" ")).split(" ").map((one) => one.split(":")));
@@ -46,16 +39,9 @@ function number() {
 }
 const check = () => form.dispatchEvent(new Event("check"));
 
-document.addEventListener("htmx:afterSwap", (event) => {
-  const answer = event.detail.target.id === "card" ? $("#answer") : null;
-  if (answer) settle(answer);
-});
+follow(form, settle);
 form.addEventListener("focusout", () => { if (isLate) setTimeout(() => { isLate = false; check(); }); });
-// An answer to what was sent before this is too old to be put anywhere; the next one is asked for by the same event.
-form.addEventListener("input", (event) => {
-  last.value = event.target === text ? "text" : "fields";
-  form.dispatchEvent(new CustomEvent("htmx:abort", { bubbles: true, detail: { elt: form } }));
-});
+form.addEventListener("input", (event) => { last.value = event.target === text ? "text" : "fields"; });
 text.addEventListener("input", number);
 text.addEventListener("scroll", () => { marks.scrollTop = text.scrollTop; });
 

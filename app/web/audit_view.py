@@ -40,6 +40,13 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -
     ]
 
 
+def named(object_type: str, object_id: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    """What people call an object: a token by its name and its owner's, as the entry has them; others by their id."""
+    values = {**(before or {}), **(after or {})}
+    name, owner = values.get("name"), values.get("user")
+    return f"{name} ({owner})" if object_type == "token" and name and owner else object_id
+
+
 def _shown(values: Mapping[str, Any], name: str) -> str | None:
     if name not in values or values[name] is None:
         return None

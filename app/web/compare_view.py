@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +17,8 @@ from app.web.run_phases import View
 CHARTS = 48
 DASHES = ("", "8 4", "2 3", "8 3 2 3")  # as in static/compare.js
 COLOURS = 6
+FOLDED = 8  # rows of a part that are shown of one with more than LONG, until it is asked for
+LONG = 12
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,13 @@ class Row:
 class PartRows:
     """What is shown of parameters, code and so on."""
 
+    key: str
     title: str
     different: list[Row]
     equal: list[Row]
+    count: int  # of what is different, shown or not
+    turn_url: str = ""  # all of it, or its first rows again; "" for one that is short
+    is_folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,21 +104,19 @@ class ComparePage:
     more_charts: int = 0
     different: int = 0
     equal: int = 0
-    hidden: dict[str, str] = field(default_factory=dict)
+    all_url: str = ""  # with nothing folded; "" where nothing is
 
 
 def build(view: View, found: Comparison, url: str, list_url: str, asked: Mapping[str, str]) -> ComparePage:
-    """The page; `asked` are the parts of its address: lower, higher, smooth, x, zoom."""
+    """The page; `asked` are the parts of its address: lower, higher, smooth, x, zoom, all."""
     lower, higher = _names(asked.get("lower")), _names(asked.get("higher"))
     ids = [row.public_id for row in found.runs]
     kept = {name: value for name, value in asked.items() if value}
     columns = [_column(view, row, place, ids, url, kept) for place, row in enumerate(found.runs)]
-    parts = [
-        PartRows(view.say(TITLES[part.key]), [_row(line) for line in part.different], [_row(li) for li in part.equal])
-        for part in found.parts
-    ]
+    here = f"{url}?runs={','.join(ids)}"
+    parts = _parts(view, found, here, kept)
     names = found.metric_names
-    metrics = [_metric(view, found, name, lower, higher, f"{url}?runs={','.join(ids)}", kept) for name in names]
+    metrics = [_metric(view, found, name, lower, higher, here, kept) for name in names]
     return ComparePage(
         summary=summary(found, view.language),
         columns=columns,
@@ -126,9 +130,36 @@ def build(view: View, found: Comparison, url: str, list_url: str, asked: Mapping
         axis="time" if asked.get("x") == "time" else "step",
         zoom=asked.get("zoom", ""),
         is_live=any(row.state not in TERMINAL for row in found.runs),
-        different=sum(len(part.different) for part in parts),
+        different=sum(part.count for part in parts),
         equal=sum(len(part.equal) for part in parts),
+        all_url=_unfolded(here, kept, [part.key for part in parts if part.turn_url])
+        if any(part.is_folded for part in parts)
+        else "",
     )
+
+
+def _parts(view: View, found: Comparison, here: str, kept: Mapping[str, str]) -> list[PartRows]:
+    """What differs by part, long ones cut short but for those that the address names (`all`)."""
+    long = [part.key for part in found.parts if len(part.different) > LONG]
+    whole = [key for key in _names(kept.get("all")) if key in long]
+    made = []
+    for part in found.parts:
+        is_folded = part.key in long and part.key not in whole
+        shown = part.different[:FOLDED] if is_folded else part.different
+        rows, equal = [_row(line) for line in shown], [_row(line) for line in part.equal]
+        one = PartRows(part.key, view.say(TITLES[part.key]), rows, equal, len(part.different), is_folded=is_folded)
+        if part.key in long:
+            others = [key for key in whole if key != part.key]
+            turned = _unfolded(here, kept, [*others, part.key] if is_folded else others)
+            one = replace(one, turn_url=f"{turned}#part-{part.key}")
+        made.append(one)
+    return made
+
+
+def _unfolded(here: str, kept: Mapping[str, str], keys: list[str]) -> str:
+    """The address of the page with these parts shown whole."""
+    given = {name: value for name, value in kept.items() if name != "all"} | ({"all": ",".join(keys)} if keys else {})
+    return f"{here}&{urlencode(given)}" if given else here
 
 
 def _names(text: str | None) -> list[str]:

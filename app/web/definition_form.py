@@ -7,7 +7,7 @@ from typing import Any
 from app.errors import N_, FieldError
 from app.i18n import translate
 from app.web import formats
-from app.workloads import parameters
+from app.workloads import parameters, patterns
 from app.workloads.parameters import Parameter
 
 PREFIX = "p."  # of the fields' names, so that none is taken for the form's own
@@ -118,6 +118,8 @@ def limits_of(one: Parameter, language: str) -> str:
         if all(name in one.limits for name in names)
         and not any(set(names) < set(more) and all(name in one.limits for name in more) for more, _ in _LIMITS)
     ]
+    if said := _form_of(one, language):
+        parts.append(said)
     if one.has_default:
         default = ", ".join(map(parameters.as_text, one.default)) if isinstance(one.default, list) else ""
         default = default or parameters.as_text(one.default)
@@ -147,12 +149,32 @@ _LIMITS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("maxLength",), N_("At most {maxLength} characters.")),
     (("minItems",), N_("At least {minItems} values.")),
     (("maxItems",), N_("At most {maxItems} values.")),
-    (("pattern",), N_("Of the form {pattern}.")),
 )
+
+
+def _form_of(one: Parameter, language: str) -> str:
+    """What a pattern asks for: in words, by an example, by the help above it or the default; else as it is."""
+    pattern = one.limits.get("pattern")
+    if pattern is None:
+        return ""
+    if (words := patterns.IN_WORDS.get(pattern)) is not None:
+        said = translate(language, words.text, example=one.example or words.example)
+        return translate(language, N_("{said}."), said=said[0].upper() + said[1:])
+    if one.examples:
+        return translate(language, N_("Such as {example}."), example=one.example[:100])
+    if one.description or one.has_default:
+        return ""
+    return translate(language, N_("Has to match the regular expression {pattern}."), pattern=pattern)
 
 
 def _shown(value: Any) -> str:
     return formats.grouped(value) if isinstance(value, int) and value >= 10_000 else str(value)
+
+
+def missing(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> list[FieldError]:
+    """What has to be given and is not."""
+    errors = parameters.check_values(declared, given)[1]
+    return [one for one in errors if one.pointer.removeprefix("/parameters/") not in given]
 
 
 def read_fields(declared: Mapping[str, Parameter], sent: Mapping[str, str]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class DefinitionPage:
     download_url: str = ""
     command: str = ""
     asks_for: str = ""
+    is_tried: bool = False  # it was sent, so what is not filled in is a mistake
     updated: Moment | None = None
     updated_by: str = ""
     command_line: str = ""

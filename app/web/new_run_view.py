@@ -228,14 +228,16 @@ def pool_choices(rooms: Sequence[Room], chosen: str) -> list[PoolChoice]:
         PoolChoice(
             room.name,
             "" if not chosen and room.name == usual else room.name,
-            _amount(room.free, room.capacity.gpus > 0),
+            amount(room.free, room.capacity.gpus > 0),
             room.name == (chosen or usual),
         )
         for room in rooms
     ]
 
 
-def _amount(found: Resources, with_gpus: bool) -> str:
+def amount(found: Resources, with_gpus: bool | None = None) -> str:
+    """ "1 GPU · 4 CPU · 8Gi"; GPUs only where there are some, unless it is told."""
+    with_gpus = found.gpus > 0 if with_gpus is None else with_gpus
     parts = [f"{found.gpus} GPU"] if with_gpus else []
     return " · ".join([*parts, f"{format_cpu(found.cpu_millis)} CPU", _memory(found.memory_bytes)])
 

@@ -154,13 +154,8 @@ def removed_note(view: View, row: OutputRow) -> str:
     return view.say(
         "Removed on {date} by the rule: {rule}.",
         date=formats.minute(row.removed_at, view.zone),
-        rule=rule_text(view, Rules.of(row.removed_by or {})),
+        rule=outputs.rule_text(Rules.of(row.removed_by or {})).said_in(view.language),
     )
-
-
-def rule_text(view: View, rules: Rules) -> str:
-    """The rules in one line."""
-    return outputs.rule_text(rules).said_in(view.language)
 
 
 def build_preview(view: View, row: OutputRow, head: bytes, header: bytes | None, image_url: str) -> Preview:

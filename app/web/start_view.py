@@ -1,6 +1,6 @@
 """How somebody begins: the button that runs the sample, and what to do after it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -42,30 +42,30 @@ _TRIAL = N_(
 )
 
 
-def build_first(language: str, project: str) -> Start:
+def build_first(language: str, project: str, projects: Collection[str]) -> Start:
     """Nothing has run yet: the sample, or one's own at once."""
     text = translate(language, _TRIAL, seconds=sample.SECONDS)
     place = translate(language, N_("It runs in the project {project}."), project=project)
-    steps = _own(language, project)
+    steps = _own(language, project, projects)
     return Start(translate(language, N_("Nothing has run yet")), text, place, sample_url(project), True, steps=steps)
 
 
-def build_quiet(language: str, project: str) -> Start:
+def build_quiet(language: str, project: str, projects: Collection[str]) -> Start:
     """Something has run before, and nothing does now."""
     title = translate(language, N_("Nothing of yours is running"))
-    return Start(title, "", "", sample_url(project), False, steps=_own(language, project))
+    return Start(title, "", "", sample_url(project), False, steps=_own(language, project, projects))
 
 
-def build_after(language: str, project: str, *, may_invite: bool) -> Start:
+def build_after(language: str, project: str, projects: Collection[str], *, may_invite: bool) -> Start:
     """The sample was the last that ran."""
     title = translate(language, N_("The sample has run. Next:"))
-    steps = next_steps(language, project, may_invite=may_invite)
+    steps = next_steps(language, project, projects, may_invite=may_invite)
     return Start(title, "", "", sample_url(project), is_first=False, is_numbered=True, steps=steps)
 
 
-def next_steps(language: str, project: str, *, may_invite: bool) -> list[Step]:
-    """What to do once the sample has run, in order."""
-    steps = _own(language, project)
+def next_steps(language: str, project: str, projects: Collection[str] = (), *, may_invite: bool) -> list[Step]:
+    """What to do once the sample has run, in order. `projects` are all of the visitor's, where they are known."""
+    steps = _own(language, project, projects)
     if may_invite:
         steps.append(
             Step(
@@ -89,12 +89,17 @@ def sample_url(project: str) -> str:
     return f"/projects/{quote(project)}/runs/sample"
 
 
-def command_line(project: str) -> str:
+def command_line(project: str, projects: Collection[str]) -> str:
     """What to type in the folder with one's code."""
-    return f"berth run submit --project {project} --cpu 1 --memory 1Gi -- python train.py"
+    return f"berth run submit{project_flag(project, projects)} --cpu 1 --memory 1Gi -- python train.py"
 
 
-def _own(language: str, project: str) -> list[Step]:
+def project_flag(project: str, projects: Collection[str]) -> str:
+    """The option that names it, or "" where it is somebody's only one: the command line finds that by itself."""
+    return "" if list(projects) == [project] else f" --project {project}"
+
+
+def _own(language: str, project: str, projects: Collection[str]) -> list[Step]:
     return [
         Step(
             translate(language, N_("Paste your YAML")),
@@ -115,6 +120,6 @@ def _own(language: str, project: str) -> list[Step]:
                     "runs in it, and this page shows it at once."
                 ),
             ),
-            command=command_line(project),
+            command=command_line(project, projects),
         ),
     ]

@@ -6,12 +6,10 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    model_validator,
 )
 
 from app.domain.quantities import parse_cpu, parse_duration, parse_memory
@@ -19,6 +17,7 @@ from app.domain.quota import Resources
 from app.domain.states import MAX_ATTEMPTS, Cause
 from app.errors import N_, BadValue
 from app.workloads import patterns
+from app.workloads.rules import Ruled, rule
 
 # What changes how the program's own loader or interpreter starts would let a job pass for another, so these
 # are Berth's to set.
@@ -110,7 +109,7 @@ def _each_once(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-class SecretUse(BaseModel):
+class SecretUse(Ruled):
     """A secret of the project, by name, and where the program finds it: an environment variable or a file.
 
     A run's row and plan hold this and never the value.
@@ -128,14 +127,13 @@ class SecretUse(BaseModel):
         Field(description="The name of a file in the folder $BERTH_SECRETS.", examples=[None]),
     ] = None
 
-    @model_validator(mode="after")
-    def _one_place(self) -> "SecretUse":
+    @rule("env", "file")
+    def _one_place(self) -> None:
         if (self.env is None) == (self.file is None):
             raise BadValue(N_("give either env or file"))
-        return self
 
 
-class Spec(BaseModel):
+class Spec(Ruled):
     """What a user says of a piece of work. Fields that nobody knows are refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -180,16 +178,18 @@ class Spec(BaseModel):
         Field(description="A requirements file of the snapshot to make an environment from."),
     ] = None
 
-    @model_validator(mode="after")
-    def _one_python(self) -> "Spec":
+    @rule("python", "requirements")
+    def _one_python(self) -> None:
         if self.python and self.requirements:
             raise BadValue(N_("python and requirements exclude each other; keep one")).at("/python")
+
+    @rule("requirements", "snapshot")
+    def _requirements_of_snapshot(self) -> None:
         if self.requirements and not self.snapshot:
             raise BadValue(N_("requirements is a file of the snapshot, and there is no snapshot")).at("/requirements")
-        return self
 
-    @model_validator(mode="after")
-    def _places_of_secrets(self) -> "Spec":
+    @rule("env", "secrets")
+    def _places_of_secrets(self) -> None:
         taken = set(self.env)
         for number, use in enumerate(self.secrets):
             place = use.env or f"/{use.file}"
@@ -197,7 +197,6 @@ class Spec(BaseModel):
                 message = N_("{name} is set twice, by env or by secrets")
                 raise BadValue(message, name=place.removeprefix("/")).at(f"/secrets/{number}")
             taken.add(place)
-        return self
 
     @property
     def resources(self) -> Resources:

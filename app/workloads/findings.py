@@ -21,7 +21,7 @@ _MESSAGES = {
     "string_type": N_("must be a text"),
     "string_too_short": N_("must have at least {min_length} characters"),
     "string_too_long": N_("must have at most {max_length} characters"),
-    "string_pattern_mismatch": N_("does not have the form {pattern}"),
+    "string_pattern_mismatch": N_("does not match the regular expression {pattern}"),
     "bool_type": N_("must be true or false"),
     "bool_parsing": N_("must be true or false"),
     "int_type": N_("must be a whole number"),

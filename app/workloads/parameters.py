@@ -9,7 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,6 +19,7 @@ from pydantic_core import ValidationError as CoreError
 from app.domain.names import SECRET_NAME
 from app.errors import N_, BadValue, FieldError
 from app.workloads.findings import escaped
+from app.workloads.patterns import IN_WORDS
 
 SCALARS = ("string", "integer", "number", "boolean")
 SECRET = "secret"
@@ -31,7 +32,7 @@ _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _MAX_PATTERN = 200
 LARGEST = 2**53  # of what JSON carries exactly
 
-_COMMON = ("type", "title", "description", "default", "enum", "required")
+_COMMON = ("type", "title", "description", "default", "enum", "examples", "required")
 _NUMERIC = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _TEXTUAL = ("minLength", "maxLength", "pattern")
 _LISTED = ("items", "minItems", "maxItems")
@@ -60,6 +61,7 @@ class Parameter:
     enum: tuple[Any, ...] = ()
     limits: dict[str, Any] = field(default_factory=dict)
     items: "Parameter | None" = None
+    examples: tuple[Any, ...] = ()
 
     @property
     def label(self) -> str:
@@ -78,13 +80,22 @@ class Parameter:
             made["default"] = self.default
         if self.enum:
             made["enum"] = list(self.enum)
+        if self.examples:
+            made["examples"] = list(self.examples)
         made |= self.limits
         if self.items is not None:
             made["items"] = self.items.schema()
         return made
 
-    def check(self, value: Any) -> Any:
-        """The value as it is kept. Raises BadValue."""
+    @property
+    def example(self) -> str:
+        """A value that is taken, as somebody would write it; "" where none is known."""
+        known = [*self.examples, *([self.default] if self.has_default else [])]
+        found = next((one for one in known if one != []), "")
+        return as_text(found[0] if isinstance(found, list) else found)
+
+    def check(self, value: Any, about: "Parameter | None" = None) -> Any:
+        """The value as it is kept. Raises BadValue, which says of a form what `about`, usually itself, says of it."""
         if self.type == "array":
             return self._check_list(value)
         found = _TYPE_CHECKS[self.type](value)
@@ -92,7 +103,7 @@ class Parameter:
             shown = [as_text(one) for one in self.enum]
             near = difflib.get_close_matches(as_text(found), shown, n=1)
             raise BadValue(N_("must be one of {expected}"), near[0] if near else None, expected=", ".join(shown)[:500])
-        self._check_limits(found)
+        self._check_limits(found, about or self)
         return found
 
     def sample(self) -> Any:
@@ -117,9 +128,9 @@ class Parameter:
         if len(value) > most:
             raise BadValue(N_("must have at most {max_length} items"), max_length=most)
         assert self.items is not None, "a list says what it is of"
-        return [self.items.check(one) for one in value]
+        return [self.items.check(one, self) for one in value]
 
-    def _check_limits(self, value: Any) -> None:
+    def _check_limits(self, value: Any, about: "Parameter") -> None:
         limits = self.limits
         for keyword, fails, message, slot in _BOUNDS:
             if keyword in limits and fails(value, limits[keyword]):
@@ -128,7 +139,23 @@ class Parameter:
                     message, as_text(limits[keyword]) if is_fix else None, **{slot: as_text(limits[keyword])}
                 )
         if "pattern" in limits and not _matches(limits["pattern"], value):
-            raise BadValue(N_("does not have the form {pattern}"), pattern=limits["pattern"])
+            raise about.other_form(limits["pattern"])
+
+    def other_form(self, pattern: str) -> BadValue:
+        """What is said of a value that a pattern does not take: in words if there are some, by a value that it takes,
+        by what the parameter is for; by the pattern itself only where there is nothing else."""
+        words, example = IN_WORDS.get(pattern), self.items.example if self.items else ""
+        example = (self.example or example)[:200]
+        if words is not None:
+            return BadValue(words.text, example=example or words.example)
+        about = " ".join(self.description.split())[:300]
+        if about and example:
+            return BadValue(N_("must look like {example} ({about})"), example=example, about=about)
+        if example:
+            return BadValue(N_("must look like {example}"), example=example)
+        if about:
+            return BadValue(N_("does not have the form that is asked for: {about}"), about=about)
+        return BadValue(N_("does not match the regular expression {pattern}"), pattern=pattern)
 
 
 _BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str, str], ...] = (
@@ -272,18 +299,20 @@ def _read_one(name: str, raw: Any, place: str, errors: list[FieldError], *, is_i
     if len(errors) > before:
         return None
     bare = Parameter(name, kind, limits=limits, items=items)
-    enum = _values_of(raw.get("enum"), bare, place, errors)
-    made = Parameter(name, kind, title, description, False, None, required, enum, limits, items)
+    enum = _values_of(raw.get("enum"), bare, f"{place}/enum", errors)
+    bare = replace(bare, enum=enum)
+    examples = _values_of(raw.get("examples"), bare, f"{place}/examples", errors)
+    made = Parameter(name, kind, title, description, False, None, required, enum, limits, items, examples)
     if "default" not in raw:
         return made if len(errors) == before else None
     try:
-        default = made.check(raw["default"])
+        default = bare.check(raw["default"])
     except BadValue as error:
         errors.append(FieldError(f"{place}/default", error.message, error.fix, slots=error.slots))
         return None
     if len(errors) > before:
         return None
-    return Parameter(name, kind, title, description, True, default, required, enum, limits, items)
+    return replace(made, has_default=True, default=default)
 
 
 def _check_keywords(raw: dict[str, Any], kind: str, place: str, errors: list[FieldError], *, is_item: bool) -> None:
@@ -297,7 +326,14 @@ def _check_keywords(raw: dict[str, Any], kind: str, place: str, errors: list[Fie
         if key in _ALL:
             errors.append(FieldError(where, N_("says nothing about type {type}"), slots={"type": kind}))
             continue
-        known = {"help": "description", "choices": "enum", "options": "enum", "min": "minimum", "max": "maximum"}
+        known = {
+            "example": "examples",
+            "help": "description",
+            "choices": "enum",
+            "options": "enum",
+            "min": "minimum",
+            "max": "maximum",
+        }
         near = [known[key]] if key in known else difflib.get_close_matches(key, sorted(allowed), n=1)
         message = N_("is not a field here; did you mean {near}?") if near else N_("is not a field here")
         errors.append(FieldError(where, message, slots={"near": near[0]} if near else {}))
@@ -353,21 +389,22 @@ def _type_of_enum(enum: Any) -> str:
     return "number" if all(isinstance(one, int | float) and not isinstance(one, bool) for one in enum) else ""
 
 
-def _values_of(enum: Any, bare: Parameter, place: str, errors: list[FieldError]) -> tuple[Any, ...]:
-    if enum is None:
+def _values_of(values: Any, bare: Parameter, place: str, errors: list[FieldError]) -> tuple[Any, ...]:
+    """The values of `enum` or `examples`, which stand at `place`."""
+    if values is None:
         return ()
-    if not isinstance(enum, list) or not enum or len(enum) > MAX_ITEMS:
-        errors.append(FieldError(f"{place}/enum", N_("must be a list with at least one value")))
+    if not isinstance(values, list) or not values or len(values) > MAX_ITEMS:
+        errors.append(FieldError(place, N_("must be a list with at least one value")))
         return ()
     made: list[Any] = []
-    for number, value in enumerate(enum):
+    for number, value in enumerate(values):
         try:
             checked = bare.check(value)
         except BadValue as error:
-            errors.append(FieldError(f"{place}/enum/{number}", error.message, error.fix, slots=error.slots))
+            errors.append(FieldError(f"{place}/{number}", error.message, error.fix, slots=error.slots))
             continue
         if any(_same(checked, one) for one in made):
-            errors.append(FieldError(f"{place}/enum/{number}", N_("stands twice")))
+            errors.append(FieldError(f"{place}/{number}", N_("stands twice")))
         made.append(checked)
     return tuple(made)
 

@@ -74,6 +74,8 @@ def _described(declared: Mapping[str, Any], is_required: bool) -> str:
     parts = [declared.get("title", ""), str(declared.get("format") or declared.get("type", ""))]
     if declared.get("enum"):
         parts.append("one of " + ", ".join(map(str, declared["enum"])))
+    if declared.get("examples"):
+        parts.append(f"such as {declared['examples'][0]}")
     parts += [f"{key} {declared[key]}" for key in declared if key.startswith(("min", "max", "exclusive"))]
     if "default" in declared:
         parts.append(f"default {declared['default']}")

@@ -92,7 +92,7 @@ def result_of(shell: Shell, run: "Run", propagate: bool) -> int:
     took = quantities.short(run.ran_seconds)
     if run.state == FAILED:
         failure = RunFailed(run)
-        out.say(f"{out.paint('✗', 'red') if out.has_colour else 'failed:'} {plain(failure.detail)}")
+        out.say(f"{out.paint('✗', 'red')} {plain(failure.detail)}" if out.has_colour else plain(failure.detail))
         out.say(f"hint: {failure.hint}")
     elif run.state == STOPPED:
         out.say(f"{run.id} was stopped. {plain(run.why)}".rstrip())

@@ -88,6 +88,7 @@ TABLE: dict[str, str] = {
     "GET /projects/{project}/jobs/{name}/diff": "                  303/401 303/401 404 404 200 200 200 200",
     "GET /projects/{project}/jobs/{name}": "                       303/401 303/401 404 404 200 200 200 200",
     "POST /projects/{project}/jobs/{name}/run": "                  303/401 303/401 404 404 403 303 303 303",
+    "POST /projects/{project}/jobs/{name}/check": "                303/401 303/401 404 404 403 200 200 200",
     "POST /projects/{project}/jobs/{name}/archive": "              303/401 303/401 404 404 403 303 303 303",
     "GET /projects/{project}/settings/secrets": "                  303/401 303/401 404 404 200 200 200 200",
     "POST /projects/{project}/settings/secrets": "                 303/401 303/401 404 404 403 303 303 303",

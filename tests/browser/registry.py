@@ -368,6 +368,7 @@ NO_PAGES = {
     "POST /admin/projects": "form of the page",
     "POST /projects/{project}/jobs/new": "form of the page",
     "POST /projects/{project}/jobs/{name}/edit": "form of the page",
+    "POST /projects/{project}/jobs/{name}/check": "partial of the definition's page",
     "POST /projects/{project}/jobs/{name}/run": "form of the definition's page",
     "POST /projects/{project}/jobs/{name}/archive": "form of the definition's page",
 }

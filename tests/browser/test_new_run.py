@@ -67,6 +67,26 @@ def test_the_yaml_and_the_form_follow_each_other(visitor: Any, site: Site) -> No
     until(page, "document.querySelector('#f-memory').value === '1Gi'")
 
 
+def test_the_form_of_a_job_says_what_a_submit_would_do_while_one_types(visitor: Any, site: Site) -> None:
+    _let_the_cluster_answer()
+    page = open_page(visitor, site, "/projects/vision/jobs/train-digits")
+    assert page.locator("#asks").inner_text() == "4 CPU · 1Gi"
+    page.locator("#f-epochs").fill("1900")
+    page.locator("#e-epochs .fix").wait_for()
+    assert page.locator("#f-epochs").get_attribute("aria-invalid") == "true"
+    assert page.evaluate("document.activeElement.id") == "f-epochs"
+    page.locator("#card .st-info").wait_for()
+    page.locator("#e-epochs .fix").click()
+    page.locator("#card .st-ok").wait_for()
+    assert page.input_value("#f-epochs") == "1000"
+    assert page.evaluate("document.activeElement.id") == "f-epochs"
+    assert page.locator("#e-epochs .err").count() == 0
+    page.fill("#f-note", "a trial")
+    page.locator("#job .btn.primary").click()
+    page.wait_for_url("**/runs/r-*")
+    assert _spec(page.url.rpartition("/")[2])["parameters"]["epochs"] == 1000
+
+
 # Both in one turn of the page, so that no machine is too slow for it.
 _TYPE = """(edits) => { for (const [id, value] of edits) {
   const el = document.getElementById(id);

@@ -85,6 +85,48 @@ def test_what_is_wrong_is_said_at_its_field(console: Console) -> None:
     assert count(Run) == before
 
 
+SIZED = """\
+name: sized
+parameters:
+  cores: {type: integer, minimum: 1}
+  note: {type: string}
+  kept: {type: string, pattern: "^[a-z]+$", default: abc}
+spec:
+  command: ["true"]
+  cpu: ${{ params.cores }}
+"""
+
+
+def test_the_forecast_follows_what_is_typed(console: Console) -> None:
+    assert console.post(f"{JOBS}/new", {"text": SIZED}, "alice").status_code == 303
+    before = count(Run)
+
+    def check(**typed: str) -> str:
+        sent = {"version": "1", "p.cores": "", "p.note": "", "p.kept": "abc"}
+        answer = console.post(
+            f"{JOBS}/sized/check", sent | {f"p.{name}": value for name, value in typed.items()}, "alice"
+        )
+        assert answer.status_code == 200
+        assert "<html" not in answer.text
+        return str(answer.text)
+
+    assert "When the form is filled in" in console.get(f"{JOBS}/sized", "alice").text
+    assert "When the form is filled in" in check(), "what it asks for rests on a value that is not there"
+    assert "data-slot" not in check(), "what was never sent may be unfinished"
+    three = check(cores="3")
+    assert "3 for this run" in three
+    assert '<div data-part="asks">3 CPU · 1Gi</div>' in three
+    assert "never" in check(cores="900").lower()
+    wrong = check(cores="0", kept="A B")
+    assert "When what is marked is corrected" in wrong
+    assert all(f'data-slot="e-{name}"' in wrong for name in ("cores", "kept"))
+    assert 'value="p.cores=1"' in wrong
+    tried = console.post(f"{JOBS}/sized/check", {"version": "1", "tried": "1", "p.kept": "abc"}, "alice").text
+    assert "2 fields to correct" in tried
+    assert tried.count("is required") == 2
+    assert count(Run) == before
+
+
 @pytest.mark.parametrize("value", ["\x00", "9" * 400, "1e999", "<b>", "٣", "--1", "nan"])
 def test_numbers_that_are_none(console: Console, value: str) -> None:
     answer = console.post(f"{DIGITS_PAGE}/run", FORM | {"p.lr": value}, "alice")

@@ -410,6 +410,9 @@ def test_the_audit_log(console: Console, carol: str) -> None:
     page = console.get("/admin/audit?verb=project.update&project=vision", "alice").text
     assert "<del>" in page
     assert ">=HYPERLINK(1)</ins>" in page
+    tokens = console.get("/admin/audit?verb=token.create", "alice").text
+    assert ">ci (nightly)</a>" in tokens
+    assert ">laptop (alice)</a>" in tokens
     rest = console.client.get("/api/v1/audit?verb=project.update", headers=_bearer(console)).json()["items"]
     assert len(rest) == 2
     for path in ("/admin/audit?actor=carol", f"{S}/audit?verb=project.update&actor=carol"):

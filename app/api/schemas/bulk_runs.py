@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.base import Body
 from app.domain.bulk import MOST_RUNS, MOST_TAGS, SKIPS, Change, Verb
@@ -11,12 +11,13 @@ from app.errors import N_, BadValue
 from app.i18n import translate
 from app.services.bulk_runs import Outcome
 from app.workloads.base import Experiment, Tag
+from app.workloads.rules import Ruled, rule
 
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 RunName = Annotated[str, Field(max_length=100)]
 
 
-class Selection(Body):
+class Selection(Body, Ruled):
     """Which runs: those with these ids, or those that a filter describes; exactly one of the two."""
 
     model_config = ConfigDict(
@@ -27,11 +28,10 @@ class Selection(Body):
     q: Annotated[str | None, Field(max_length=MAX_LENGTH, description="A filter, as in lists.")] = None
     dry_run: Annotated[bool, Field(description="Say what would happen, and change nothing.")] = False
 
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "Selection":
+    @rule("ids", "q")
+    def _one_of_two(self) -> None:
         if (self.ids is None) == (self.q is None):
             raise BadValue(N_("give either ids or q"))
-        return self
 
 
 class TagSelection(Selection):
@@ -47,13 +47,12 @@ class TagSelection(Selection):
     remove: Tags = []
     experiment: Annotated[Experiment | Literal[""] | None, Field(description='"" takes it away.')] = None
 
-    @model_validator(mode="after")
-    def _some_change(self) -> "TagSelection":
+    @rule("add", "remove", "experiment")
+    def _some_change(self) -> None:
         if not self.add and not self.remove and self.experiment is None:
             raise BadValue(N_("give add, remove or experiment"))
         if set(self.add) & set(self.remove):
             raise BadValue(N_("the same tag is to be added and removed"))
-        return self
 
     @property
     def change(self) -> Change:

@@ -3,7 +3,7 @@
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.errors import N_, BadValue
 from app.i18n import translate
@@ -12,6 +12,7 @@ from app.settings import get_settings
 from app.workloads import definition_diff, parameters
 from app.workloads.definition_diff import Change
 from app.workloads.definitions import Definition
+from app.workloads.rules import Ruled, rule
 from app.workloads.yaml_source import MAX_BYTES
 
 EXAMPLE_YAML = """\
@@ -36,7 +37,7 @@ _EXAMPLE: dict[str, Any] = {
 _Text = Annotated[str, StringConstraints(max_length=MAX_BYTES)]
 
 
-class DefinitionWrite(BaseModel):
+class DefinitionWrite(Ruled):
     """A definition: its YAML as `source`, or its fields as `definition`. As application/yaml the YAML is the body."""
 
     model_config = ConfigDict(
@@ -46,14 +47,13 @@ class DefinitionWrite(BaseModel):
     source: _Text | None = None
     definition: dict[str, Any] | None = None
 
-    @model_validator(mode="after")
-    def _one(self) -> "DefinitionWrite":
+    @rule("source", "definition")
+    def _one(self) -> None:
         if (self.source is None) == (self.definition is None):
             raise BadValue(N_("give either source or definition"))
-        return self
 
 
-class VersionWrite(BaseModel):
+class VersionWrite(Ruled):
     """A new version: YAML, fields, or `changes` (a JSON Merge Patch) to an older one, which keep its comments."""
 
     model_config = ConfigDict(
@@ -68,12 +68,11 @@ class VersionWrite(BaseModel):
         int | None, Field(ge=1, le=2**31, strict=True, description="Refused if a newer version exists.")
     ] = None
 
-    @model_validator(mode="after")
-    def _one(self) -> "VersionWrite":
+    @rule("source", "definition", "changes")
+    def _one(self) -> None:
         given = [one for one in (self.source, self.definition) if one is not None]
         if len(given) > 1 or (not given and self.changes is None):
             raise BadValue(N_("give source, definition or changes"))
-        return self
 
 
 class DefinitionUpdate(BaseModel):

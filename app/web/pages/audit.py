@@ -64,6 +64,7 @@ class EntryRow:
     verb: str
     object_type: str
     object_id: str
+    object: str
     object_url: str
     project: str
     project_url: str
@@ -187,6 +188,7 @@ def _row(visitor: Visitor, row: dict[str, Any], url: str, *, is_platform: bool) 
         row["verb"],
         row["object_type"],
         row["object_id"],
+        audit_view.named(row["object_type"], row["object_id"], row["before"], row["after"]),
         tabs.url(url, object_type=row["object_type"], object_id=row["object_id"]),
         project,
         tabs.url(url, project=project) if is_platform and project else "",

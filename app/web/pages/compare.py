@@ -29,6 +29,7 @@ def page(
     smooth: str = "",
     x: str = "",
     zoom: str = "",
+    all_: Annotated[str, Query(alias="all")] = "",
 ) -> Response:
     """The comparison. `runs` are ids by commas; the rest says how it is shown, so that the address is all of it."""
     asked = {
@@ -37,6 +38,7 @@ def page(
         "smooth": smooth[:10],
         "x": x[:10],
         "zoom": read_zoom(zoom),
+        "all": all_[:200],
     }
     ids = ",".join(runs or []).split(",")
     with visit(request) as visitor:

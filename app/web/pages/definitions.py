@@ -16,6 +16,7 @@ from app.services.identity import require
 from app.web import definition_view as view
 from app.web.definition_view import DiffPage, EditPage, ListPage
 from app.web.deps import Visitor, check_form, see_other, visit
+from app.web.start_view import project_flag
 from app.web.templating import Crumb, Shell, render
 from app.workloads import definition_diff, remedies, yaml_edit, yaml_source
 from app.workloads.yaml_edit import CannotEdit
@@ -74,7 +75,7 @@ def list_page(request: Request, project: str, archived: str = "", after: str = "
     page.is_archive = bool(archived)
     page.archive_url = page.url if archived else view.url_of(found.name, archived=1)
     page.is_empty = not rows and not archived and not after
-    page.command_line = f"berth job apply -f job.yaml --project {found.name}"
+    page.command_line = f"berth job apply -f job.yaml{project_flag(found.name, visitor.signed_in.projects)}"
     if len(rows) > PAGE:
         page.more_url = view.url_of(found.name, archived=archived and 1, after=rows[PAGE - 1].name)
     shell.keys = ("everywhere", "lists")

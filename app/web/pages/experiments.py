@@ -13,6 +13,7 @@ from app.repositories import experiments
 from app.repositories.experiments import LOOKED_AT, ExperimentRow
 from app.web import formats
 from app.web.deps import Visitor, see_other, visit
+from app.web.start_view import project_flag
 from app.web.templating import Crumb, render
 
 PAGE = 50
@@ -68,6 +69,7 @@ def list_page(request: Request, project: str, metric: str | None = None, after: 
     url = f"{base}/experiments"
     is_lower = direction_of(chosen) == Direction.LOWER
     words = translate(shell.language, "lower is better") if is_lower else translate(shell.language, "higher is better")
+    flag = project_flag(found.name, visitor.signed_in.projects)
     page = ExperimentsPage(
         url=url,
         rows=lines,
@@ -75,7 +77,7 @@ def list_page(request: Request, project: str, metric: str | None = None, after: 
         metric=chosen,
         better=words if chosen else "",
         more_url=f"{url}?{urlencode({'metric': chosen, 'after': names[PAGE - 1]})}" if len(names) > PAGE else "",
-        command_line=f"berth run submit --project {found.name} --experiment digits -- python train.py",
+        command_line=f"berth run submit{flag} --experiment digits -- python train.py",
         is_cut=any(row.runs == LOOKED_AT for row in rows),
     )
     word = translate(shell.language, "Experiments")

@@ -130,12 +130,12 @@ def _home(visitor: Visitor) -> tuple[Shell, HomePage]:
         ]
 
     page = HomePage(shown(live), shown(failed), shown(waiting), has_more_live=len(live) > _MOST_RUNS)
-    writable = ""
+    writable = []
     for name in names:
         role = actor.roles[visitor.signed_in.projects[name].id]
         page.projects.append(_row(visitor, name, "", role.name.lower(), counts[name]))
         if role.name != "VIEWER":
-            writable = writable or name
+            writable.append(name)
     if writable and not live:
         page.start = _start(visitor, writable)
     shell.title = translate(say, "Home")
@@ -145,16 +145,19 @@ def _home(visitor: Visitor) -> tuple[Shell, HomePage]:
     return shell, page
 
 
-def _start(visitor: Visitor, project: str) -> Start:
-    """What stands where the live runs would; `project` is the first in which the visitor may submit."""
+def _start(visitor: Visitor, writable: list[str]) -> Start:
+    """What stands where the live runs would, for where the visitor ran something last and else for the first of
+    the projects in which they may submit."""
     session, actor, say = visitor.session, visitor.actor, visitor.language
     newest = home.find_newest(session, actor)
+    projects = visitor.signed_in.projects
+    project = newest.project if newest is not None and newest.project in writable else writable[0]
     if newest is None and not home.has_runs(session, actor):
-        return start_view.build_first(say, project)
+        return start_view.build_first(say, project, projects)
     if newest is not None and start_view.is_over(newest):
         may_invite = can(actor, Action.MEMBER_WRITE, newest.project_id) == Verdict.ALLOWED
-        return start_view.build_after(say, newest.project, may_invite=may_invite)
-    return start_view.build_quiet(say, project)
+        return start_view.build_after(say, newest.project, projects, may_invite=may_invite)
+    return start_view.build_quiet(say, project, projects)
 
 
 def _row(visitor: Visitor, name: str, title: str, role: str, counts: home.ProjectCounts | None = None) -> ProjectRow:

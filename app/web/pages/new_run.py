@@ -14,7 +14,7 @@ from starlette.datastructures import FormData
 
 from app.domain.access import Action
 from app.domain.names import RUN_ID
-from app.errors import N_, AppError, FieldError, Invalid, NotFound, TooMany
+from app.errors import N_, FieldError, Invalid, NotFound, TooMany
 from app.i18n import translate
 from app.repositories import secrets as secret_repository
 from app.repositories.pools import Room
@@ -23,6 +23,7 @@ from app.services.identity import ProjectRef, require
 from app.web import new_run_view as view
 from app.web import spec_form
 from app.web.deps import Visitor, check_form, see_other, visit
+from app.web.forecast import forecast
 from app.web.new_run_view import Card, NewRunPage
 from app.web.pages.definition import read_form
 from app.web.run_frame import find_run
@@ -39,7 +40,8 @@ _ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 router = APIRouter(include_in_schema=False)
 
 STARTER = N_("""\
-# What to start, with what, and where. Lines that begin with # are notes.
+# What to start, with what, and where.
+# Lines that begin with # are notes.
 name: hello
 script: |
   echo "hello $BERTH_PARAM_WHO"
@@ -222,7 +224,6 @@ def _check(
     visitor: Visitor, project: ProjectRef, text: str, rooms: Sequence[Room], typed: Changes
 ) -> tuple[Checked, Card]:
     """The rules of the spec, then those of the project and its pools."""
-    language = visitor.language
     checked = run_text.check(text)
     if typed.errors and checked.source is not None:
         places = {one.pointer for one in typed.errors}
@@ -230,17 +231,12 @@ def _check(
         own = [Mistake(replace(one, line=checked.source.line_of(one.pointer))) for one in typed.errors]
         checked = replace(checked, spec=None, mistakes=[*own, *rest])
     if checked.spec is None or checked.source is None:
-        return checked, view.card_of_mistakes(language)
-    try:
-        plan = plans.plan_run(visitor.session, visitor.actor, project.id, checked.spec, rooms)
-    except AppError as error:
-        if error.status != Invalid.status:
-            raise
-        found = [replace(one, pointer=one.pointer.removeprefix("/spec")) for one in error.errors]
-        room = next((one for one in rooms if one.name == checked.spec.pool), None)
-        card = view.card_of_error(language, error, room, checked.spec.resources)
-        return replace(checked, mistakes=run_text.placed(checked.source, found)), card
-    return checked, view.card_of_plan(language, plan)
+        return checked, view.card_of_mistakes(visitor.language)
+    card, errors = forecast(visitor, project.id, checked.spec, rooms)
+    if errors:
+        found = [replace(one, pointer=one.pointer.removeprefix("/spec")) for one in errors]
+        checked = replace(checked, mistakes=run_text.placed(checked.source, found))
+    return checked, card
 
 
 def _mended(do: str, checked: Checked) -> str | None:

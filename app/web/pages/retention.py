@@ -12,9 +12,10 @@ from app.domain.retention import Rules
 from app.errors import N_, FieldError, Invalid
 from app.repositories import retention as repository
 from app.services import identity, retention
+from app.services.outputs import rule_text
 from app.web import formats
 from app.web.deps import Visitor, check_form, see_other, visit
-from app.web.output_view import exact_size, rule_text
+from app.web.output_view import exact_size
 from app.web.pages.setup import errors_of
 from app.web.run_phases import View
 from app.web.tabs import settings_shell
@@ -142,7 +143,7 @@ def _show(visitor: Visitor, project: str, given: list[str] | None, problem: Inva
     may_write = can(visitor.actor, Action.PROJECT_WRITE, found.id) == Verdict.ALLOWED
     names = ("keep_days", "keep_last", "keep_tags", "keep_experiments", "notice_hours")
     made = RetentionPage(f"/projects/{project}/settings/retention", may_write, dict(zip(names, shown, strict=True)))
-    made.is_set, made.in_force = rules.removes, rule_text(view, rules)
+    made.is_set, made.in_force = rules.removes, rule_text(rules).said_in(view.language)
     if problem is None and given is not None:
         try:
             rules = _read(given)[0]
@@ -200,7 +201,7 @@ def _plan(view: View, row: Any) -> Plan:
     return Plan(
         view.say(word),
         kind,
-        rule_text(view, Rules.of(row.rules)),
+        rule_text(Rules.of(row.rules)).said_in(view.language),
         formats.moment(row.announced_at, view.now, view.zone),
         formats.moment(row.due_at, view.now, view.zone),
         _amount(view, row.runs, row.files, row.bytes),

@@ -166,7 +166,7 @@ def list_page(
         page.filter_note = translate(visitor.language, _LOOKED_AT, count=count)
     page.is_empty = not rows and not q and not after
     if page.is_empty and page.may_write:
-        page.start = start_view.build_first(visitor.language, found.name)
+        page.start = start_view.build_first(visitor.language, found.name, visitor.signed_in.projects)
     if len(rows) > PAGE:
         page.more_url = page.link(q=q, sort=_unless_default(sort), after=_after(rows[PAGE - 1], sort))
     page.poll_url = _poll_url(page, rows[:PAGE], after or sort != "-created", values)
@@ -232,7 +232,7 @@ def _page(visitor: Visitor, project: str, q: str, sort: str, kept: Mapping[str, 
     page.name_url = page.link(q=q, sort="-name" if sort == "name" else "name")
     page.new_url = f"{url}/new"
     page.columns_url = _url(f"{url}/columns", q=q, sort=_unless_default(sort))
-    page.command_line = start_view.command_line(project)
+    page.command_line = start_view.command_line(project, visitor.signed_in.projects)
     return page
 
 

@@ -16,6 +16,7 @@ from app.services import secrets
 from app.services.identity import require
 from app.web import formats
 from app.web.deps import Visitor, check_form, see_other, visit
+from app.web.start_view import project_flag
 from app.web.tabs import settings_shell
 from app.web.templating import Crumb, Shell, render
 
@@ -60,17 +61,13 @@ class SecretsPage:
     rows: list[SecretView] = field(default_factory=list)
     more_url: str = ""
     is_later: bool = False
+    command_line: str = ""
     may_write: bool = False
     said: str = ""
     name: str = ""
     description: str = ""
     errors: dict[str, str] = field(default_factory=dict)
     longest: str = formats.grouped(secrets.MAX_VALUE_BYTES)
-
-    @property
-    def command_line(self) -> str:
-        """The same from a terminal."""
-        return f"berth secret set NAME --project {self.project}"
 
 
 @dataclass
@@ -208,6 +205,7 @@ def _list(visitor: Visitor, project: str, after: str) -> tuple[Shell, SecretsPag
     url = _url(found.name)
     made = SecretsPage(found.name, url, [_view(visitor, found.name, row) for row in rows[:PAGE]])
     made.is_later = bool(after)
+    made.command_line = f"berth secret set NAME{project_flag(found.name, visitor.signed_in.projects)}"
     made.may_write = can(visitor.actor, Action.SECRET_WRITE, found.id) == Verdict.ALLOWED
     if len(rows) > PAGE:
         made.more_url = f"{url}?{urlencode({'after': rows[PAGE - 1]['name']})}"

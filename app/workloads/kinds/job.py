@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from app.errors import N_, BadValue
 from app.workloads.base import Script, Spec, Value
+from app.workloads.rules import rule
 
 name = "job"
 
@@ -23,15 +24,17 @@ class JobSpec(Spec):
         Field(description="Lines for /bin/sh, which stops at the first command that fails."),
     ] = None
 
-    @model_validator(mode="after")
-    def _one_program(self) -> "JobSpec":
+    @rule("command", "script")
+    def _one_program(self) -> None:
         if self.command is None and self.script is None:
             raise BadValue(N_("what is to run is missing: give it as command, or as script")).at("/command")
         if self.command is not None and self.script is not None:
             raise BadValue(N_("command and script exclude each other; keep one")).at("/script")
+
+    @rule("command")
+    def _names_a_program(self) -> None:
         if self.command is not None and not self.command[0].strip():
             raise BadValue(N_("the first part of command names the program")).at("/command")
-        return self
 
 
 spec = JobSpec

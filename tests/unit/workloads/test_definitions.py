@@ -122,6 +122,47 @@ def test_what_comes_from_a_form_is_typed() -> None:
             assert parameters.from_text(one, parameters.typed(one.default)) == one.default, name
 
 
+PATTERN = "'^v[0-9]{4}[.][0-9]+$'"
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("", "does not match the regular expression ^v[0-9]{4}[.][0-9]+$"),
+        (", default: v2024.1", "must look like v2024.1"),
+        (", examples: [v2023.7], default: v2024.1", "must look like v2023.7"),
+        (", description: A release.", "does not have the form that is asked for: A release."),
+        (", description: A release., examples: [v2023.7]", "must look like v2023.7 (A release.)"),
+    ],
+)
+def test_a_pattern_is_shown_only_where_there_is_nothing_else(declared: str, said: str) -> None:
+    for kind, value in (
+        ("{type: string, pattern: %s%s}", "new"),
+        ("{type: array, items: {pattern: %s, type: string}%s}", ["new"]),
+    ):
+        listed = declared.replace("v2023.7", "[v2023.7]").replace("default: v2024.1", "default: [v2024.1]")
+        text = kind % (PATTERN, listed if isinstance(value, list) else declared)
+        found, errors = check(f"name: x\nparameters:\n  p: {text}\nspec: {{command: [a]}}\n")
+        assert found is not None, errors
+        (error,) = parameters.check_values(found.parameters, {"p": value})[1]
+        assert error.as_dict()["message"] == said
+
+
+def test_a_pattern_that_has_words_is_said_in_words() -> None:
+    text = "name: x\nparameters: {p: {type: string, pattern: '^[0-9a-f]{64}$'}}\nspec: {command: [a]}\n"
+    found, _ = check(text)
+    assert found is not None
+    (error,) = parameters.check_values(found.parameters, {"p": "x"})[1]
+    assert error.as_dict()["message"].startswith("must be a SHA-256: 64 digits")
+
+
+def test_examples_are_values_that_are_taken() -> None:
+    text = f"name: x\nparameters:\n  p: {{type: string, pattern: {PATTERN}, examples: [v1]}}\nspec: {{command: [a]}}\n"
+    found, errors = check(text)
+    assert (found, [one.pointer for one in errors]) == (None, ["/parameters/p/examples/0"])
+    assert "regular expression" in errors[0].message, "whoever wrote the pattern can read it"
+
+
 def test_a_pattern_that_would_take_for_ever_elsewhere() -> None:
     text = "name: x\nparameters: {p: {type: string, pattern: '^(a+)+$'}}\nspec: {command: [a]}\n"
     definition, errors = check(text)
