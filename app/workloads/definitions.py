@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from app.domain.names import DEFINITION_NAME
 from app.errors import N_, BadValue, FieldError
-from app.workloads import parameters, placeholders, ranges, yaml_source
+from app.workloads import placeholders, ranges, yaml_source
 from app.workloads.base import Spec
+from app.workloads.declarations import read_parameters
 from app.workloads.findings import field_errors, nearest_name
 from app.workloads.parameters import Parameter
 from app.workloads.registry import KINDS
@@ -50,7 +51,7 @@ def check(text: str, name: str | None = None) -> tuple[Definition | None, list[F
 
 def read_stored(document: Mapping[str, Any], text: str = "") -> Definition:
     """A definition that was checked when it was stored."""
-    declared, _ = parameters.read_parameters(document.get("parameters"), "/parameters")
+    declared, _ = read_parameters(document.get("parameters"), "/parameters")
     return Definition(
         str(document["name"]),
         str(document.get("title") or "").strip(),
@@ -117,7 +118,7 @@ def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tup
     name = _name(raw, expected, errors)
     title = _line(raw, "title", _MAX_TITLE, errors)
     description = _line(raw, "description", _MAX_DESCRIPTION, errors)
-    declared, found = parameters.read_parameters(raw.get("parameters"), "/parameters")
+    declared, found = read_parameters(raw.get("parameters"), "/parameters")
     errors += [*found, *ranges.find_empty(declared, "/parameters")]
     spec = raw.get("spec")
     if not isinstance(spec, dict):

@@ -9,11 +9,11 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import SchemaError, SchemaValidator, core_schema
+from pydantic_core import SchemaValidator, core_schema
 from pydantic_core import ValidationError as CoreError
 
 from app.domain.names import SECRET_NAME
@@ -27,24 +27,8 @@ TYPES = (*SCALARS, "array", SECRET)
 MOST = 100
 MAX_LENGTH = 4096
 MAX_ITEMS = 500
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_MAX_PATTERN = 200
 LARGEST = 2**53  # of what JSON carries exactly
-
-_COMMON = ("type", "title", "description", "default", "enum", "examples", "required")
-_NUMERIC = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_TEXTUAL = ("minLength", "maxLength", "pattern")
-_LISTED = ("items", "minItems", "maxItems")
-_KEYWORDS = {
-    "string": _TEXTUAL,
-    "integer": _NUMERIC,
-    "number": _NUMERIC,
-    "boolean": (),
-    "array": _LISTED,
-    SECRET: (),
-}
-_ALL = {*_COMMON, *_NUMERIC, *_TEXTUAL, *_LISTED}
 
 
 @dataclass(frozen=True)
@@ -99,7 +83,7 @@ class Parameter:
         if self.type == "array":
             return self._check_list(value)
         found = _TYPE_CHECKS[self.type](value)
-        if self.enum and not any(_same(found, one) for one in self.enum):
+        if self.enum and not any(is_same(found, one) for one in self.enum):
             shown = [as_text(one) for one in self.enum]
             near = difflib.get_close_matches(as_text(found), shown, n=1)
             raise BadValue(N_("must be one of {expected}"), near[0] if near else None, expected=", ".join(shown)[:500])
@@ -187,11 +171,13 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def _same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
+    """Whether they are equal and of one type: True is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _string(value: Any) -> str:
+def read_string(value: Any) -> str:
+    """The value itself. Raises BadValue for what is no text, or holds what no text may."""
     if not isinstance(value, str):
         raise BadValue(N_("must be a text"), as_text(value) if isinstance(value, int | float) else None)
     if len(value) > MAX_LENGTH:
@@ -201,7 +187,8 @@ def _string(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> int | float:
+def read_number(value: Any) -> int | float:
+    """The value itself. Raises BadValue for what is no finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadValue(N_("must be a number"))
     if not math.isfinite(value) or abs(value) > 1e300:
@@ -209,7 +196,8 @@ def _number(value: Any) -> int | float:
     return value
 
 
-def _integer(value: Any) -> int:
+def read_integer(value: Any) -> int:
+    """The value as a whole number that JSON carries exactly. Raises BadValue."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadValue(N_("must be a whole number"))
     if not math.isfinite(value) or value != int(value):
@@ -233,9 +221,9 @@ def _secret(value: Any) -> str:
 
 
 _TYPE_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "string": _string,
-    "integer": _integer,
-    "number": _number,
+    "string": read_string,
+    "integer": read_integer,
+    "number": read_number,
     "boolean": _boolean,
     SECRET: _secret,
 }
@@ -248,165 +236,6 @@ def _matches(pattern: str, value: str) -> bool:
     except (CoreError, ValidationError):
         return False
     return True
-
-
-def read_parameters(raw: Any, pointer: str) -> tuple[dict[str, Parameter], list[FieldError]]:
-    """The parameters that a document declares, in its order, and what is wrong with them."""
-    if raw is None:
-        return {}, []
-    if not isinstance(raw, dict):
-        return {}, [FieldError(pointer, N_("must be an object"))]
-    if len(raw) > MOST:
-        return {}, [FieldError(pointer, N_("must have at most {max_length} items"), slots={"max_length": MOST})]
-    found: dict[str, Parameter] = {}
-    errors: list[FieldError] = []
-    for name, declared in raw.items():
-        place = f"{pointer}/{escaped(name[:200])}"
-        if not NAME.fullmatch(name):
-            errors.append(FieldError(place, N_("is no name for a parameter: letters, digits and _ only")))
-            continue
-        made = _read_one(name, declared, place, errors)
-        if made is not None:
-            found[name] = made
-    return found, errors
-
-
-def _read_one(name: str, raw: Any, place: str, errors: list[FieldError], *, is_item: bool = False) -> Parameter | None:
-    if not isinstance(raw, dict):
-        errors.append(FieldError(place, N_("must say what it is, such as `type: number`")))
-        return None
-    before = len(errors)
-    kind = raw.get("type", _type_of_enum(raw.get("enum")))
-    types = SCALARS if is_item else TYPES
-    if kind not in types:
-        near = difflib.get_close_matches(str(kind), types, n=1, cutoff=0.4)
-        message = N_("must be one of {expected}") if "type" in raw else N_("needs a type: one of {expected}")
-        where = f"{place}/type" if "type" in raw else place
-        errors.append(FieldError(where, message, near[0] if near else None, slots={"expected": ", ".join(types)}))
-        return None
-    _check_keywords(raw, kind, place, errors, is_item=is_item)
-    title, description = _text(raw, "title", place, errors), _text(raw, "description", place, errors)
-    limits = {key: raw[key] for key in _KEYWORDS[kind] if key in raw and key != "items"}
-    _check_limits(limits, place, errors)
-    required = raw.get("required", "default" not in raw)
-    if not isinstance(required, bool):
-        errors.append(FieldError(f"{place}/required", N_("must be true or false")))
-    elif not required and "default" not in raw:
-        errors.append(FieldError(f"{place}/required", N_("needs a default: every placeholder must have a value")))
-    items = None
-    if kind == "array":
-        items = _read_one(name, raw.get("items", {"type": "string"}), f"{place}/items", errors, is_item=True)
-    if len(errors) > before:
-        return None
-    bare = Parameter(name, kind, limits=limits, items=items)
-    enum = _values_of(raw.get("enum"), bare, f"{place}/enum", errors)
-    bare = replace(bare, enum=enum)
-    examples = _values_of(raw.get("examples"), bare, f"{place}/examples", errors)
-    made = Parameter(name, kind, title, description, False, None, required, enum, limits, items, examples)
-    if "default" not in raw:
-        return made if len(errors) == before else None
-    try:
-        default = bare.check(raw["default"])
-    except BadValue as error:
-        errors.append(FieldError(f"{place}/default", error.message, error.fix, slots=error.slots))
-        return None
-    if len(errors) > before:
-        return None
-    return replace(made, has_default=True, default=default)
-
-
-def _check_keywords(raw: dict[str, Any], kind: str, place: str, errors: list[FieldError], *, is_item: bool) -> None:
-    allowed = {*_COMMON, *_KEYWORDS[kind]} - ({"default", "required", "title", "description"} if is_item else set())
-    if kind == "array":
-        allowed.discard("enum")
-    for key in raw:
-        if key in allowed:
-            continue
-        where = f"{place}/{escaped(key[:200])}"
-        if key in _ALL:
-            errors.append(FieldError(where, N_("says nothing about type {type}"), slots={"type": kind}))
-            continue
-        known = {
-            "example": "examples",
-            "help": "description",
-            "choices": "enum",
-            "options": "enum",
-            "min": "minimum",
-            "max": "maximum",
-        }
-        near = [known[key]] if key in known else difflib.get_close_matches(key, sorted(allowed), n=1)
-        message = N_("is not a field here; did you mean {near}?") if near else N_("is not a field here")
-        errors.append(FieldError(where, message, slots={"near": near[0]} if near else {}))
-
-
-def _text(raw: dict[str, Any], key: str, place: str, errors: list[FieldError]) -> str:
-    value = raw.get(key, "")
-    most = 100 if key == "title" else 2000
-    try:
-        text = _string(value)
-    except BadValue as error:
-        errors.append(FieldError(f"{place}/{key}", error.message, error.fix, slots=error.slots))
-        return ""
-    if len(text) > most:
-        message = N_("must have at most {max_length} characters")
-        errors.append(FieldError(f"{place}/{key}", message, slots={"max_length": most}))
-    return text.strip()
-
-
-def _check_limits(limits: dict[str, Any], place: str, errors: list[FieldError]) -> None:
-    for key, value in limits.items():
-        try:
-            if key == "pattern":
-                _check_pattern(value)
-            elif key in _NUMERIC:
-                _number(value)
-            elif _integer(value) < 0:
-                raise BadValue(N_("must be at least {ge}"), "0", ge=0)
-        except BadValue as error:
-            errors.append(FieldError(f"{place}/{key}", error.message, error.fix, slots=error.slots))
-            return
-    for low, high in (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems")):
-        if low in limits and high in limits and limits[low] > limits[high]:
-            errors.append(FieldError(f"{place}/{high}", N_("is less than {low}"), slots={"low": low}))
-
-
-def _check_pattern(value: Any) -> None:
-    if not isinstance(value, str) or len(value) > _MAX_PATTERN:
-        raise BadValue(N_("must be a text of at most {max_length} characters"), max_length=_MAX_PATTERN)
-    try:
-        SchemaValidator(core_schema.str_schema(pattern=value))
-    except SchemaError:
-        raise BadValue(N_("is no regular expression that is taken here (no look-around, no back references)")) from None
-
-
-def _type_of_enum(enum: Any) -> str:
-    if not isinstance(enum, list) or not enum:
-        return ""
-    if all(isinstance(one, str) for one in enum):
-        return "string"
-    if all(isinstance(one, int) and not isinstance(one, bool) for one in enum):
-        return "integer"
-    return "number" if all(isinstance(one, int | float) and not isinstance(one, bool) for one in enum) else ""
-
-
-def _values_of(values: Any, bare: Parameter, place: str, errors: list[FieldError]) -> tuple[Any, ...]:
-    """The values of `enum` or `examples`, which stand at `place`."""
-    if values is None:
-        return ()
-    if not isinstance(values, list) or not values or len(values) > MAX_ITEMS:
-        errors.append(FieldError(place, N_("must be a list with at least one value")))
-        return ()
-    made: list[Any] = []
-    for number, value in enumerate(values):
-        try:
-            checked = bare.check(value)
-        except BadValue as error:
-            errors.append(FieldError(f"{place}/{number}", error.message, error.fix, slots=error.slots))
-            continue
-        if any(_same(checked, one) for one in made):
-            errors.append(FieldError(f"{place}/{number}", N_("stands twice")))
-        made.append(checked)
-    return tuple(made)
 
 
 def schema_of(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
