@@ -172,7 +172,7 @@ def as_text(value: Any) -> str:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Whether they are equal and of one type: True is not 1."""
+    """Whether they are equal: 1 is 1.0, but True is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
