@@ -55,6 +55,16 @@ def test_a_choice_is_the_readers_own_and_of_the_project(console: Console) -> Non
     assert len(columns(console.get(VISION, "alice").text)) == 7
 
 
+def test_the_form_begins_with_what_the_address_of_the_list_says(console: Console) -> None:
+    page = console.get(f"{VISION}?q=tag:baseline&columns=tags,metric&metric=train/loss", "alice").text
+    asked = html.unescape(attribute(page, "href", 'id="columns"'))
+    form = console.get(asked, "alice").text
+    assert re.findall(r'value="(\w+)" checked', form) == ["tags", "metric"]
+    assert 'name="metric" value="train/loss"' in form
+    assert 'name="q" value="tag:baseline"' in form
+    assert re.findall(r'value="(\w+)" checked', console.get(f"{FORM}?columns=-", "alice").text) == []
+
+
 def test_none_at_all_is_a_choice(console: Console) -> None:
     console.post(FORM, {"columns": "nonsense"}, "alice")
     assert columns(console.get(VISION, "alice").text) == []

@@ -231,7 +231,7 @@ def _page(visitor: Visitor, project: str, q: str, sort: str, kept: Mapping[str, 
     page.name_order = {"name": "ascending", "-name": "descending"}.get(sort, "")
     page.name_url = page.link(q=q, sort="-name" if sort == "name" else "name")
     page.new_url = f"{url}/new"
-    page.columns_url = _url(f"{url}/columns", q=q, sort=_unless_default(sort))
+    page.columns_url = _url(f"{url}/columns", q=q, sort=_unless_default(sort), **kept)
     page.command_line = start_view.command_line(project, visitor.signed_in.projects)
     return page
 
