@@ -55,6 +55,16 @@ def test_a_choice_is_the_readers_own_and_of_the_project(console: Console) -> Non
     assert len(columns(console.get(VISION, "alice").text)) == 7
 
 
+def test_the_form_begins_with_what_the_address_of_the_list_says(console: Console) -> None:
+    page = console.get(f"{VISION}?q=tag:baseline&columns=tags,metric&metric=train/loss", "alice").text
+    asked = html.unescape(attribute(page, "href", 'id="columns"'))
+    form = console.get(asked, "alice").text
+    assert re.findall(r'value="(\w+)" checked', form) == ["tags", "metric"]
+    assert 'name="metric" value="train/loss"' in form
+    assert 'name="q" value="tag:baseline"' in form
+    assert re.findall(r'value="(\w+)" checked', console.get(f"{FORM}?columns=-", "alice").text) == []
+
+
 def test_none_at_all_is_a_choice(console: Console) -> None:
     console.post(FORM, {"columns": "nonsense"}, "alice")
     assert columns(console.get(VISION, "alice").text) == []
@@ -104,8 +114,18 @@ def test_polls_bring_a_metric_only_where_it_changed(console: Console) -> None:
     assert console.get(url, "alice").status_code == 204
     answer = console.get(re.sub("sum=[0-9a-f]+", "sum=1", url), "alice")
     assert f'hx-swap-oob="innerHTML:#{console.seed.runs["running"]}>.c-metric">0.' in answer.text
-    assert "c-prog" not in answer.text
+    assert all(cell not in answer.text for cell in (">.c-prog", ">.c-wait", ">.c-ran"))  # nowhere to put them
     assert console.get(attribute(answer.text, "hx-get"), "alice").status_code == 204
+
+
+def test_polls_bring_the_cells_that_are_shown(console: Console) -> None:
+    url = attribute(console.get(f"{VISION}?columns=ran,owner", "alice").text, "hx-get", 'id="poll"><div')
+    answer = console.get(re.sub(r"\.\d+", ".0", url), "alice").text
+    assert ">.c-ran" in answer
+    assert all(cell not in answer for cell in (">.c-prog", ">.c-wait", ">.c-metric"))
+    url = attribute(console.get(VISION, "alice").text, "hx-get", 'id="poll"><div')
+    answer = console.get(re.sub(r"\.\d+", ".0", url), "alice").text
+    assert all(cell in answer for cell in (">.c-ran", ">.c-prog", ">.c-wait"))
 
 
 @pytest.mark.parametrize("metric", [NASTY, '"><script>alert(1)</script>'])

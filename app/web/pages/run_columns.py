@@ -36,11 +36,15 @@ class ColumnsPage:
 
 
 @router.get("/projects/{project}/runs/columns")
-def columns_page(request: Request, project: str, q: str = "", sort: str = "") -> Response:
-    """What is shown now. `q` and `sort` are those of the list that one comes from and goes back to."""
+def columns_page(
+    request: Request, project: str, q: str = "", sort: str = "", columns: str = "", metric: str = ""
+) -> Response:
+    """What is shown now: `columns` and `metric` where the list's address has them. `q` and `sort` are those of the list
+    that one comes from and goes back to."""
     with visit(request) as visitor:
         found = visitor.project(project)
-        choice = saved.get_columns(visitor.session, found.id, visitor.actor.user_id)
+        choice = run_columns.read(columns.split(","), metric) if columns else None
+        choice = choice or saved.get_columns(visitor.session, found.id, visitor.actor.user_id)
         names = metrics.list_newest_names(visitor.session, found.id)
         shell = visitor.shell(found.name)
     pins = metrics_view.read_pins(request.cookies.get(PINS_COOKIE, ""))

@@ -33,6 +33,7 @@ from app.web.templating import Crumb, render
 
 PAGE = 50
 _POLLED = 200  # live rows that one poll asks about
+_POLLED_COLUMNS = ("progress", "waited", "ran")  # of those that may be hidden, what changes without a page load
 _NEW_CAP = 50
 _BEFORE_ALL = "0" * 32
 
@@ -231,7 +232,7 @@ def _page(visitor: Visitor, project: str, q: str, sort: str, kept: Mapping[str, 
     page.name_order = {"name": "ascending", "-name": "descending"}.get(sort, "")
     page.name_url = page.link(q=q, sort="-name" if sort == "name" else "name")
     page.new_url = f"{url}/new"
-    page.columns_url = _url(f"{url}/columns", q=q, sort=_unless_default(sort))
+    page.columns_url = _url(f"{url}/columns", q=q, sort=_unless_default(sort), **kept)
     page.command_line = start_view.command_line(project, visitor.signed_in.projects)
     return page
 
@@ -305,7 +306,8 @@ def _poll_url(page: RunsPage, rows: Sequence[Any], is_later: object, values: Map
 def _next_poll(page: RunsPage, rows: Sequence[Any], top: str, values: Mapping[uuid.UUID, float], new: str = "") -> str:
     live = [row for row in rows if row.state not in TERMINAL]
     marks = ",".join(f"{row.public_id}.{row.version}" for row in live)
-    cells = {"columns": "progress" if "progress" in page.choice.columns else "", "metric": page.choice.metric}
+    shown = ",".join(column for column in page.choice.columns if column in _POLLED_COLUMNS)
+    cells = {"columns": shown, "metric": page.choice.metric}
     return _url(f"{page.url}/changes", q=page.q, top=top, seen=marks, new=new, sum=_sum(live, values), **cells)
 
 
