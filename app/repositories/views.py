@@ -55,6 +55,14 @@ def get_view(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, view_i
     return ViewRow(*row)
 
 
+def find_own(session: Session, project_id: uuid.UUID, user_id: uuid.UUID, name: str) -> ViewRow | None:
+    """A user's own view of that name, or None."""
+    values = {"project_id": project_id, "user_id": user_id, "name": name}
+    statement = f"{_LISTED} and v.user_id = %(user_id)s and v.name = %(name)s"
+    row = driver(session).execute(statement, values).fetchone()
+    return ViewRow(*row) if row else None
+
+
 def get_columns(session: Session, project_id: uuid.UUID, user_id: uuid.UUID) -> Choice:
     """Which columns a user wants to see in a project's list of runs; all where nothing was chosen."""
     statement = "select columns, metric from run_columns where user_id = %s and project_id = %s"

@@ -51,9 +51,10 @@ def save_view(
     *,
     is_shared: bool,
     choice: Choice | None = None,
+    replaces: bool = False,
 ) -> uuid.UUID:
     """Keeps a view and returns its key; to share it takes the right to change runs. `choice` are columns that go
-    with it, None those that its reader wants to see.
+    with it, None those that its reader wants to see. With `replaces` one's own view of that name becomes this one.
 
     Raises Invalid, Forbidden, ViewExists, TooManyViews.
     """
@@ -61,23 +62,26 @@ def save_view(
     if is_shared:
         require(actor, Action.RUN_WRITE, project_id)
     name = check_view(name, q, sort)
+    kept: dict[str, Any] = {"q": q.strip(), "sort": sort, "is_shared": is_shared, "columns": None, "metric": None}
+    kept |= _told(choice) if choice else {}
+    if replaces and (known := repository.find_own(session, project_id, actor.user_id, name)) is not None:
+        session.execute(update(SavedView).where(SavedView.id == known.id).values(**kept))
+        before = {key: getattr(known, key) for key in kept}
+        audit.record(session, actor, "view.update", "view", str(known.id), project_id, before=before, after=kept)
+        return known.id
     count = session.scalar(
         select(func.count()).where(SavedView.project_id == project_id, SavedView.user_id == actor.user_id)
     )
     if (count or 0) >= repository.MOST:
         raise TooManyViews(limit=repository.MOST)
-    values = {"project_id": project_id, "user_id": actor.user_id, "name": name, "q": q.strip(), "sort": sort}
-    kept = _told(choice) if choice else {}
+    values = {"project_id": project_id, "user_id": actor.user_id, "name": name, **kept}
     try:
         with session.begin_nested():
-            key: uuid.UUID | None = session.scalar(
-                insert(SavedView).values(**values, **kept, is_shared=is_shared).returning(SavedView.id)
-            )
+            key: uuid.UUID | None = session.scalar(insert(SavedView).values(**values).returning(SavedView.id))
     except IntegrityError:
         raise ViewExists(name=name) from None
     assert key is not None
-    after = {"name": name, "q": q, "sort": sort, "is_shared": is_shared} | kept
-    audit.record(session, actor, "view.create", "view", str(key), project_id, after=after)
+    audit.record(session, actor, "view.create", "view", str(key), project_id, after={"name": name, **kept})
     return key
 
 

@@ -87,6 +87,7 @@ PAGES = [
     Page("runs-columns-off", LIST, _at(f"{VISION}?columns=-"), mark="●", shows="resnet50", is_variant=True),
     Page("runs-metric", LIST, _at(f"{VISION}?columns=metric,progress&metric=train/loss"), mark="●", shows="train/loss"),
     Page("columns", f"{LIST}/columns", _at(f"{VISION}/columns?q=status:failed"), shows="train/loss"),
+    Page("runs-view-taken", LIST, _at(f"{VISION}?taken=My%20failures"), mark="●", shows="My failures", is_variant=True),
     Page("runs-did", LIST, _at(f"{VISION}?did=stop.38.2"), mark="●", shows="38", is_variant=True),
     Page(
         "experiments", "/projects/{project}/experiments", _at("/projects/vision/experiments"), mark="●", shows="digits"

@@ -107,6 +107,29 @@ def test_a_view_keeps_columns_where_that_is_wanted(console: Console) -> None:
     assert f'href="{VISION}">plain' in console.get(f"{VISION}?q=x", "alice").text
 
 
+def test_a_name_that_is_taken_is_asked_about(console: Console) -> None:
+    """What was to be saved is not lost: the list asks for another name, or whether to replace the view."""
+    console.post("/projects/vision/views", {"name": "mine", "q": "tag:a"}, "alice")
+    data = {"name": "mine", "q": "tag:b", "columns": "ran", "metric": "", "shared": "1"}
+    asked = console.post("/projects/vision/views", data, "alice").headers["location"]
+    page = console.get(asked, "alice").text
+    form = re.search(r'<form class="note.*?</form>', page, re.DOTALL)
+    assert form is not None
+    assert "You have a view of that name" in form[0]
+    sent = dict(re.findall(r'name="(\w+)"[^>]* value="([^"]*)"', form[0]))
+    assert data | {"sort": "-created", "replaces": "1"} == {key: sent[key] for key in sent if key != "csrf"}
+    assert f'href="{VISION}?q=tag%3Aa">mine' in page, "nothing was replaced"
+    saved = console.post("/projects/vision/views", sent, "alice").headers["location"]
+    assert "taken" not in saved
+    page = console.get(saved, "alice").text
+    assert html.escape(f"{VISION}?q=tag%3Ab&columns=ran") in page
+    assert page.count('">mine</a>') == 1
+    with db.unit_of_work() as session:
+        [entry] = session.scalars(select(AuditEntry).where(AuditEntry.verb == "view.update"))
+    assert (entry.before or {})["q"] == "tag:a"
+    assert (entry.after or {})["columns"] == ["ran"]
+
+
 def test_polls_bring_a_metric_only_where_it_changed(console: Console) -> None:
     page = console.get(f"{VISION}?columns=metric&metric=train/loss", "alice").text
     url = attribute(page, "hx-get", 'id="poll"><div')

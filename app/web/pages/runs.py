@@ -82,6 +82,8 @@ class RunsPage:
     choice: Choice = run_columns.DEFAULT  # what is shown; the whole address of the list says it where `kept` does
     kept: Mapping[str, str] = field(default_factory=dict)
     columns_url: str = ""
+    taken: str = ""  # the name of the reader's view that another was to be saved under
+    is_shared: bool = False
 
     def link(self, **query: str) -> str:
         """The list with this query, and the columns that its address asks for."""
@@ -125,11 +127,14 @@ def list_page(
     after: str = "",
     view: str = "",
     did: str = "",
+    taken: Annotated[str, Query(max_length=60)] = "",
+    shared: str = "",
     columns: Annotated[str, Query(max_length=200)] = "",
     metric: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """A page of 50 runs, newest first unless `sort` says otherwise. `view` is a saved view's key, `did` what a form
-    before this page has done, `columns` (by commas, "-" is none) and `metric` go before what the reader keeps."""
+    before this page has done, `taken` the name of a view that it did not replace. `columns` (by commas, "-" is none)
+    and `metric` go before what the reader keeps."""
     now = datetime.datetime.now(datetime.UTC)
     sort = sort if sort in SORTS else "-created"
     if view:
@@ -157,6 +162,7 @@ def list_page(
         page.table = [show(visitor, row, now, page.choice, values.get(row.id)) for row in rows[:PAGE]]
         page.views = _views(visitor, found.id, page.url, q, sort, kept)
         page.may_write = can(visitor.actor, Action.RUN_WRITE, found.id) == Verdict.ALLOWED
+    page.taken, page.is_shared = taken, bool(shared)
     page.did = bulk_runs.told(visitor.language, did)
     page.is_archive = any(term.key == "archived" for term in terms)
     if problem:

@@ -11,6 +11,7 @@ from app.domain import run_columns
 from app.domain.run_columns import Choice
 from app.errors import NotFound
 from app.services import views
+from app.services.views import ViewExists
 from app.web.deps import check_form, see_other, visit
 
 router = APIRouter(include_in_schema=False)
@@ -26,15 +27,22 @@ def save(
     shared: Annotated[str, Form()] = "",
     columns: Annotated[str, Form()] = "",
     metric: Annotated[str, Form()] = "",
+    replaces: Annotated[str, Form()] = "",
     csrf: Annotated[str, Form()] = "",
 ) -> Response:
-    """Keeps the list as it is shown under a name, with its `columns` and `metric` where they are given."""
+    """Keeps the list as it is shown under a name, with its `columns` and `metric` where they are given. The list asks
+    again where the reader has a view of that name, unless it is to be replaced."""
     choice = run_columns.read(columns.split(","), metric) if columns else None
-    with visit(request) as visitor:
-        check_form(request, visitor, csrf)
-        found = visitor.project(project)
-        views.save_view(visitor.session, visitor.actor, found.id, name, q, sort, is_shared=bool(shared), choice=choice)
-    return see_other(list_url(_list(project), q, sort, choice))
+    taken = {}
+    try:
+        with visit(request) as visitor:
+            check_form(request, visitor, csrf)
+            found = visitor.project(project)
+            more = {"is_shared": bool(shared), "replaces": bool(replaces)}
+            views.save_view(visitor.session, visitor.actor, found.id, name, q, sort, choice=choice, **more)
+    except ViewExists:
+        taken = {"taken": name.strip(), "shared": shared[:1]}
+    return see_other(list_url(_list(project), q, sort, choice, **taken))
 
 
 @router.post("/projects/{project}/views/{view}/delete")
@@ -57,9 +65,9 @@ def view_id(text: str) -> uuid.UUID:
         raise NotFound from None
 
 
-def list_url(path: str, q: str, sort: str, choice: Choice | None = None) -> str:
+def list_url(path: str, q: str, sort: str, choice: Choice | None = None, **more: str) -> str:
     """The list at `path` with a filter and an order, and with columns where there is a choice of them."""
-    query = {"q": q, "sort": sort if sort in ("created", "name", "-name") else "", **query_of(choice)}
+    query = {"q": q, "sort": sort if sort in ("created", "name", "-name") else "", **query_of(choice), **more}
     given = {name: value for name, value in query.items() if value}
     return path + (f"?{urlencode(given)}" if given else "")
 
