@@ -69,6 +69,7 @@ palette?.addEventListener("htmx:afterSettle", () => {
 // Actions by name: the key sheet, buttons with data-does, and other modules share them.
 const leave = (selector) => { const link = $(selector); if (link) location.href = link.href; };
 export const actions = {
+  back: () => history.back(),
   sheet: () => $("#keys")?.showModal(),
   palette: () => {
     if (!palette || palette.open) return;

@@ -1,6 +1,7 @@
 """What the page that compares runs shows, made from a comparison. No I/O."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +24,8 @@ LONG = 12
 
 @dataclass(frozen=True)
 class Column:
-    """A run: how its line is drawn, and the address of the page without it (none where two are left)."""
+    """A run: how its line is drawn, and the address of the page without it (none where two are left). `name` has the
+    id with it where another of the runs has the same one."""
 
     id: str
     name: str
@@ -112,7 +114,11 @@ def build(view: View, found: Comparison, url: str, list_url: str, asked: Mapping
     lower, higher = _names(asked.get("lower")), _names(asked.get("higher"))
     ids = [row.public_id for row in found.runs]
     kept = {name: value for name, value in asked.items() if value}
-    columns = [_column(view, row, place, ids, url, kept) for place, row in enumerate(found.runs)]
+    named = Counter(row.name for row in found.runs)
+    columns = [
+        _column(view, row, place, ids, url, kept, has_namesake=named[row.name] > 1)
+        for place, row in enumerate(found.runs)
+    ]
     here = f"{url}?runs={','.join(ids)}"
     parts = _parts(view, found, here, kept)
     names = found.metric_names
@@ -174,11 +180,13 @@ def _smoothing(text: str) -> str:
     return f"{min(0.99, max(0.0, value)) if value == value else 0.6:.2f}"
 
 
-def _column(view: View, row: Any, place: int, ids: list[str], url: str, kept: Mapping[str, str]) -> Column:
+def _column(
+    view: View, row: Any, place: int, ids: list[str], url: str, kept: Mapping[str, str], *, has_namesake: bool
+) -> Column:
     others = [key for key in ids if key != row.public_id]
     return Column(
         id=row.public_id,
-        name=row.name,
+        name=f"{row.name} {row.public_id}" if has_namesake else row.name,
         url=f"/projects/{row.project}/runs/{row.public_id}",
         status=statuses.chip(view.language, row.state),
         colour=f"k{place % COLOURS + 1}",

@@ -35,3 +35,10 @@ def test_long_parts_are_folded_and_the_address_unfolds_them(console: Console) ->
     assert "Show fewer: " in whole
     assert f"{url}&amp;smooth=0.20#part-parameters" in whole
     assert names(page("&all=nothing,resources")) == names(folded)
+
+
+def test_runs_of_one_name_are_told_apart_by_their_ids(console: Console) -> None:
+    first, second, other = _submit(console, 3), _submit(console, 3), _submit(console, 4)
+    text = console.get(f"/projects/vision/compare?runs={first},{second},{other}", "alice").text
+    heads = re.findall(r'<th scope="col"><a href="[^"]+" title="([^"]+)">', text)
+    assert heads[:3] == [f"run-3 {first}", f"run-3 {second}", "run-4"]
