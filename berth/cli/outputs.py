@@ -1,6 +1,8 @@
 """`berth output …`: the files that a run left, and how long a project keeps them."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from berth.cli.command import Command
@@ -8,6 +10,7 @@ from berth.cli.exits import Exit
 from berth.cli.output import Column
 from berth.cli.shell import Shell
 from berth.cli.text import plain
+from berth.errors import BerthError
 from berth.quantities import show_count, show_size
 
 _FIELDS = ("kind", "path", "bytes", "sha256", "attempt", "created_at", "files", "removed", "removed_at", "removed_by")
@@ -61,8 +64,16 @@ def _get_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _get(shell: Shell) -> int:
     options = shell.options
-    for path in shell.client.outputs.get(shell.run_id(options.run), options.path, options.output):
-        shell.out.line(plain(str(path)))
+    run_id = shell.run_id(options.run)
+    written: Sequence[Path] = ()
+    try:
+        written = shell.client.outputs.get(run_id, options.path, options.output)
+    except BerthError as error:
+        written = error.fields.get("written", ())
+        raise
+    finally:
+        for path in written:
+            shell.out.line(plain(str(path)))
     return Exit.OK
 
 
@@ -160,7 +171,8 @@ COMMANDS = (
         "berth output get @last model.joblib -o results",
         _get_arguments,
         description="Fetches outputs, goes on where a broken connection stopped, checks each against its digest,"
-        " and prints the paths written.",
+        " and prints the paths written.\nGoes on past files that the object store lost, names"
+        " them at the end, and exits with 5.",
     ),
     Command(
         "output retention show",
