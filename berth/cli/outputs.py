@@ -23,8 +23,9 @@ _RULES = (
     "version",
     "updated_at",
     "announced",
+    "notes",
 )
-_PREVIEW = ("runs", "files", "bytes", "rules", "items")
+_PREVIEW = ("runs", "files", "bytes", "rules", "notes", "items")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -97,9 +98,15 @@ def _show(shell: Shell) -> int:
             ("Announced", due),
         ]
     )
+    _say_notes(shell, rules)
     if rules.get("keep_days") is None and rules.get("keep_last") is None:
         shell.out.say("no rule removes anything; all outputs stay")
     return Exit.OK
+
+
+def _say_notes(shell: Shell, found: dict[str, Any]) -> None:
+    for note in found.get("notes") or ():
+        shell.out.say(f"note: {plain(note)}")
 
 
 def _total(found: dict[str, Any]) -> str:
@@ -126,6 +133,7 @@ def _set(shell: Shell) -> int:
     options = shell.options
     if options.days is not None or options.last is not None:
         seen = shell.client.retention.preview(options.days, options.last, options.tag, options.experiment)
+        _say_notes(shell, seen)
         what = _total(seen)
         if not shell.out.confirm(f"These rules would remove {what} now. Set them?", options.yes):
             return Exit.OK
@@ -133,6 +141,8 @@ def _set(shell: Shell) -> int:
     if shell.out.is_json:
         shell.out.object(rules)
     else:
+        if options.days is None and options.last is None:
+            _say_notes(shell, rules)
         shell.out.say("the rules are set; what they do not keep is announced first (berth output retention show)")
     return Exit.OK
 
@@ -151,6 +161,7 @@ def _preview(shell: Shell) -> int:
         Column("SIZE", lambda one: show_size(one.get("bytes") or 0), lambda one: one.get("bytes"), is_number=True),
     ]
     shell.out.table(found["items"], columns, "", key="run")
+    _say_notes(shell, found)
     shell.out.say(f"would remove {_total(found)}")
     return Exit.OK
 

@@ -106,6 +106,9 @@ def test_all_but_the_lost_files_are_fetched(world: World, run: Run) -> None:
 def test_rules(world: World) -> None:
     assert "all outputs stay" in world.cli("output", "retention", "show").stderr
     world.cli("output", "retention", "set", "--days", "30", "--tag", "best", "--tag", "prod", "--experiment", "digits")
+    said = world.cli("output", "retention", "preview", "--days", "30", "--experiment", "digitss").stderr
+    assert said == "note: No run is in experiment digitss.\nwould remove 0 runs, 0 files, 0 B\n"
+    assert "note: No run has the tag best.\nnote:" in world.cli("output", "retention", "show").stderr
     rules = world.cli.json("output", "retention", "show", "--json=keep_days,keep_tags,keep_experiments,notice_hours")
     kept = {"keep_tags": ["best", "prod"], "keep_experiments": ["digits"]}
     assert rules == {"keep_days": 30, **kept, "notice_hours": 24}
