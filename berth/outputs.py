@@ -7,6 +7,7 @@ from typing import Any
 from berth.connection import Connection
 from berth.errors import BerthError, Unreachable
 from berth.records import Artifact, OutputFile, read_output
+from berth.results import Named
 
 _TRIES = 5
 _LOST = "OUTPUT_LOST"
@@ -74,7 +75,9 @@ class Outputs:
     def artifacts(self, run_id: str) -> dict[str, Artifact]:
         """The files of a run by their paths; those that the project's rules removed say so and cannot be read."""
         found = map(vars, self.list(run_id))
-        return {file["path"]: Artifact(**file, run_id=run_id, home=self) for file in found}
+        return Named(
+            f"{run_id} has no output", {file["path"]: Artifact(**file, run_id=run_id, home=self) for file in found}
+        )
 
     def _get_one(self, run_id: str, file: OutputFile, target: Path, to: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
