@@ -69,7 +69,7 @@ def test_names_that_no_run_has_are_told(world: World) -> None:
         values = {"experiment": "digitss", "tags": ["bets"]}
         factories.make_run(session, world.theirs, world.users["stranger"], state="succeeded", **values)
     owner = world.as_("owner")
-    named = {"keep_days": 30, "keep_tags": ["best", "bets"], "keep_experiments": ["digits", "digitss", "resnet"]}
+    named: Any = {"keep_days": 30, "keep_tags": ["best", "bets"], "keep_experiments": ["digits", "digitss", "resnet"]}
     told = ["No run is in experiment digitss.", "No run has the tag bets."]
     assert owner.get("/projects/ours/retention/preview", params=named).json()["notes"] == told
     assert owner.put("/projects/ours/retention", json=named).json()["notes"] == told
