@@ -83,6 +83,26 @@ def test_mistakes_of_parameters_and_spec_are_told_together() -> None:
     assert [pointer for pointer, _, _ in mistakes(text)] == ["/parameters/lr/default", "/spec/memory"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("{command: [python, '${{ params.q }}'], cpu: -1}", ["/spec/command/1", "/spec/cpu"]),
+        ("{command: '${{ params.q }}', gpus: -2}", ["/spec/command", "/spec/gpus"]),
+        (
+            "{command: [a], cpu: '${{ params.q }}', replicas: '${{ q }}', gpu: 1}",
+            ["/spec/cpu", "/spec/replicas", "/spec/gpu"],
+        ),
+        ("{script: 'echo ${{ params.lr }}', memory: 1}", ["/spec/script", "/spec/memory"]),
+        ("{script: a, env: {'${{ params.lr }}': 'x', 'B-C': 'x'}}", ["/spec/env/${{ params.lr }}", "/spec/env/B-C"]),
+        ("{command: [a], kind: '${{ params.q }}', cpu: 1}", ["/spec/kind"]),
+        ("{command: [a], script: '${{ params.q }}', gpus: -1}", ["/spec/script", "/spec/gpus"]),
+    ],
+)
+def test_a_wrong_placeholder_hides_no_other_mistake(spec: str, expected: list[str]) -> None:
+    made = f"name: x\nparameters: {{lr: {{type: number, default: 1}}}}\nspec: {spec}\n"
+    assert [place for place, _, _ in mistakes(made)] == expected
+
+
 def test_a_script_takes_no_placeholder() -> None:
     text = "name: x\nparameters: {who: {type: string}}\nspec:\n  script: echo ${{ params.who }}\n"
     _, (error,) = check(text)
