@@ -103,6 +103,22 @@ def test_a_wrong_placeholder_hides_no_other_mistake(spec: str, expected: list[st
     assert [place for place, _, _ in mistakes(made)] == expected
 
 
+@pytest.mark.parametrize(
+    ("declared", "value", "said"),
+    [
+        ("{type: array, items: {type: string}, minItems: 1}", [], "the number of items must be at least 1"),
+        ("{type: array, items: {type: string}, maxItems: 1}", ["a", "b"], "the number of items must be at most 1"),
+        ("{type: string, minLength: 1}", "", "the number of characters must be at least 1"),
+        ("{type: string, maxLength: 1}", "ab", "the number of characters must be at most 1"),
+    ],
+)
+def test_a_limit_of_one_is_said_in_good_english(declared: str, value: Any, said: str) -> None:
+    definition, errors = check(f"name: x\nparameters: {{p: {declared}}}\nspec: {{command: [a]}}\n")
+    assert definition is not None, errors
+    _, errors = parameters.check_values(definition.parameters, {"p": value})
+    assert [error.as_dict()["message"] for error in errors] == [said]
+
+
 def test_a_script_takes_no_placeholder() -> None:
     text = "name: x\nparameters: {who: {type: string}}\nspec:\n  script: echo ${{ params.who }}\n"
     _, (error,) = check(text)
