@@ -22,7 +22,7 @@ from berth.definitions import Definitions
 from berth.errors import Unreachable
 from berth.notifications import Notifications
 from berth.records import LogLine, Metric, OutputFile
-from berth.results import Run, RunData
+from berth.results import Named, Run, RunData
 from berth.runs import Runs, Waiting
 
 
@@ -61,7 +61,7 @@ class AsyncRun(RunData):
     async def metrics(self) -> dict[str, Metric]:
         """Every series in short."""
         found = await self._home.metrics(self.id, buckets=1)
-        return {name: series.summary for name, series in found.items()}
+        return Named(f"{self.id} has no metric", {name: series.summary for name, series in found.items()})
 
     async def artifacts(self) -> dict[str, AsyncArtifact]:
         """The files that it left, by path."""
@@ -212,10 +212,9 @@ class AsyncOutputs(AsyncNoun):
 
     async def artifacts(self, run_id: str) -> dict[str, AsyncArtifact]:
         """As `Outputs.artifacts`."""
-        return {
-            file.path: AsyncArtifact(**vars(file), run_id=run_id, home=self)
-            async for file in type(self).list(self, run_id)
-        }
+        files = [file async for file in type(self).list(self, run_id)]
+        found = {file.path: AsyncArtifact(**vars(file), run_id=run_id, home=self) for file in files}
+        return Named(f"{run_id} has no output", found)
 
 
 class AsyncRetention(AsyncNoun):

@@ -108,7 +108,12 @@ def resolve(
 
 
 def language(chosen: str | None) -> str:
-    """The language tag that `chosen`, which may be a locale such as "zh_CN.UTF-8", stands for; "en" for none."""
+    """The language tag that `chosen`, which may be a locale such as "zh_CN.UTF-8", stands for; "en" for none.
+
+    Raises InvalidInput for what is no text or cannot be sent.
+    """
+    if chosen is not None and (not isinstance(chosen, str) or not (chosen.isascii() and chosen.isprintable())):
+        raise InvalidInput(f"{chosen!r} is no language", hint='Give a tag such as "en" or "zh".')
     tag = (chosen or "").partition(".")[0].partition("@")[0].replace("_", "-")
     return "en" if tag in ("", "C", "POSIX") else tag
 

@@ -7,8 +7,10 @@ from typing import Any
 from berth.connection import Connection
 from berth.errors import BerthError, Unreachable
 from berth.records import Artifact, OutputFile, read_output
+from berth.results import Named
 
 _TRIES = 5
+_LOST = "OUTPUT_LOST"
 _ANY = {"Accept": "*/*"}
 
 
@@ -32,6 +34,10 @@ class Outputs:
         Each file is checked against its digest and appears under its name only when it is complete. What a
         broken connection left is continued, now or by the next call. A name that would leave `to` is refused
         before anything is fetched; files that were removed by the project's rules are left out of folders.
+
+        Raises BerthError with the code OUTPUT_LOST where the object store does not have some of them any more,
+        after all others were written: `errors` names each, and `fields` has their paths as `lost` and the paths
+        that were written as `written`.
         """
         chosen = [file for file in self.list(run_id) if path is None or _is_below(file.path, path)]
         if not chosen:
@@ -43,9 +49,19 @@ class Outputs:
             )
         there = [file for file in chosen if not file.is_removed] or chosen
         targets = [target_of(file.path, Path(to)) for file in there]
+        written: list[Path] = []
+        lost: list[str] = []
         for file, target in zip(there, targets, strict=True):
-            self._get_one(run_id, file, target, Path(to))
-        return targets
+            try:
+                self._get_one(run_id, file, target, Path(to))
+                written.append(target)
+            except BerthError as error:
+                if error.code != _LOST:
+                    raise
+                lost.append(file.path)
+        if lost:
+            raise _lost(run_id, lost, written)
+        return written
 
     def read(self, run_id: str, path: str) -> bytes:
         """The content of one output, in memory and checked against its digest; for a large one there is `get`."""
@@ -59,7 +75,9 @@ class Outputs:
     def artifacts(self, run_id: str) -> dict[str, Artifact]:
         """The files of a run by their paths; those that the project's rules removed say so and cannot be read."""
         found = map(vars, self.list(run_id))
-        return {file["path"]: Artifact(**file, run_id=run_id, home=self) for file in found}
+        return Named(
+            f"{run_id} has no output", {file["path"]: Artifact(**file, run_id=run_id, home=self) for file in found}
+        )
 
     def _get_one(self, run_id: str, file: OutputFile, target: Path, to: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +185,18 @@ def target_of(path: str, to: Path) -> Path:
     if not parts or ".." in parts or path.startswith("/") or "\x00" in path or ("\\" in path and ".." in path):
         raise BerthError(f"the output's name {path!r} leaves the folder", code="UNSAFE_PATH")
     return to.joinpath(*parts)
+
+
+def _lost(run_id: str, lost: Sequence[str], written: Sequence[Path]) -> BerthError:
+    return BerthError(
+        f"lost outputs of {run_id}: {len(lost)} of {len(lost) + len(written)}"
+        + ("; all others were written" if written else ""),
+        code=_LOST,
+        status=503,
+        hint="An administrator has to restore the object store; to have them again, run it again.",
+        errors=[{"pointer": path, "message": "is recorded, but is not in the object store"} for path in lost],
+        fields={"lost": [*lost], "written": [*written]},
+    )
 
 
 def _digest(content: bytes) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from berth.runs import Runs
 
 SUCCEEDED, FAILED, STOPPED = "succeeded", "failed", "stopped"
+_SHOWN = 5
 _NOT_LOOKED_AT = "JUST_SUBMITTED"
 TERMINAL = frozenset({SUCCEEDED, FAILED, STOPPED})
 
@@ -145,7 +146,8 @@ class Run(RunData):
     @cached_property
     def metrics(self) -> "dict[str, Metric]":
         """Every series in short, asked for once."""
-        return {name: series.summary for name, series in self._home.metrics(self.id, buckets=1).items()}
+        found = self._home.metrics(self.id, buckets=1)
+        return Named(f"{self.id} has no metric", {name: series.summary for name, series in found.items()})
 
     @cached_property
     def artifacts(self) -> "dict[str, Artifact]":
@@ -189,6 +191,40 @@ class Run(RunData):
 
     def download(self, path: str | None = None, to: "str | Path" = ".") -> "Sequence[Path]":
         return self._home.download(self.id, path, to=to)
+
+
+V = TypeVar("V")
+
+
+class Named(dict[str, V]):
+    """A dict whose KeyError says what it lacks, `what`, and which names it has, those that are alike first."""
+
+    def __init__(self, what: str, values: Mapping[str, V]) -> None:
+        super().__init__(values)
+        self._what = what
+
+    def __missing__(self, name: object) -> V:
+        raise Missing(f"{self._what} {name!r}: {self._known(str(name))}")
+
+    def _known(self, name: str) -> str:
+        from difflib import get_close_matches  # 5 ms that only a mistake needs
+
+        if not self:
+            return "there are none"
+        # What is below a folder is near to its name, too.
+        near = [one for one in self if one.startswith(f"{name.rstrip('/')}/")] or get_close_matches(name, self)
+        known = near or list(self)
+        told = ", ".join(map(repr, known[:_SHOWN])) + (
+            f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        )
+        return f"did you mean {told}?" if near else f"there are {told}" if len(known) > 1 else f"there is {told}"
+
+
+class Missing(KeyError):
+    """A KeyError with a sentence, which is shown as it is and not as a quoted key."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,29 @@ def total_removable(session: Session, project_id: uuid.UUID, rules: Rules, *, li
     return Totals(*session.execute(_TOTAL, _values(project_id, rules, limit=limit)).one())
 
 
+# Of each experiment the first run is looked for by itself, by the index that keeps archived ones apart: with a limit,
+# because a join would read all runs that are in any.
+_UNUSED = """
+    select 'experiment' as kind, wanted from unnest(cast(:experiments as text[])) as wanted
+    left join lateral (
+      select id from run where project_id = :project and not archived and experiment = wanted limit 1) listed on true
+    left join lateral (
+      select id from run where project_id = :project and archived and experiment = wanted limit 1) hidden on true
+    where listed.id is null and hidden.id is null
+    union all
+    select 'tag', wanted from unnest(cast(:tags as text[])) as wanted
+    where not exists (select 1 from run where project_id = :project and tags @> array[wanted])
+"""
+
+
+def list_unused(session: Session, project_id: uuid.UUID, rules: Rules) -> list[tuple[str, str]]:
+    """The rules' names that no run of the project has, each as ("experiment" or "tag", name)."""
+    if not rules.keep_tags and not rules.keep_experiments:
+        return []
+    values = {"project": project_id, "tags": list(rules.keep_tags), "experiments": list(rules.keep_experiments)}
+    return [(kind, name) for kind, name in session.execute(text(_UNUSED), values)]
+
+
 def find_rules(session: Session, project_id: uuid.UUID) -> RetentionRules | None:
     """The project's rules, or None where nobody made any."""
     return session.get(RetentionRules, project_id, populate_existing=True)

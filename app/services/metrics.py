@@ -75,7 +75,11 @@ def read_body(body: Any) -> tuple[Batch, Progress | None]:
         raise Invalid([FieldError("/points", N_("must be a list"))])
     if len(points) > MAX_POINTS:
         raise Invalid(
-            [FieldError("/points", N_("must have at most {max_length} items"), slots={"max_length": MAX_POINTS})]
+            [
+                FieldError(
+                    "/points", N_("the number of items must be at most {max_length}"), slots={"max_length": MAX_POINTS}
+                )
+            ]
         )
     progress = None if body.get("progress") is None else _read_progress(body["progress"])
     if not points and progress is None:

@@ -1,6 +1,8 @@
 """Subscribing to notifications: for oneself or for a project. What is then sent is services/deliveries.py."""
 
+import re
 import uuid
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from app.errors import N_, Conflict, FieldError, Invalid, NotFound, TooMany
 from app.repositories.notifications import Owner, find_notification
 from app.services import audit, notification_targets
 from app.settings import get_settings
+from app.workloads.patterns import IN_WORDS, LABEL
 
 _TESTS_PER_MINUTE = 6
 _OLD_SECRET_DAYS = 1
@@ -104,7 +107,7 @@ def update_notification(
     if not changes:
         return
     whole = {**found, "wait": f"{found['wait_seconds']}s", **changes}
-    columns, address = _checked(whole, is_known="target" not in changes)
+    columns, address = _checked(whole, is_known="target" not in changes, tags=found["tags"])
     if owner.user_id is None:
         columns["whose"] = "all"
     columns["muted"] = whole["muted"]
@@ -235,10 +238,12 @@ def shown_target(channel: str, target: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" + ("/…" if parts.path.strip("/") or parts.query else "")
 
 
-def _checked(values: dict[str, Any], *, is_known: bool = False) -> tuple[dict[str, Any], str | None]:
+def _checked(
+    values: dict[str, Any], *, is_known: bool = False, tags: Sequence[str] = ()
+) -> tuple[dict[str, Any], str | None]:
     """The columns, and the address of a chat that was given anew. Raises Invalid with all that is wrong.
 
-    `is_known` says that the target is the one that is kept, which was checked when it came.
+    `is_known` says that the target is the one that is kept, which was checked when it came, `tags` which ones are.
     """
     errors: list[FieldError] = []
     given = None
@@ -263,6 +268,10 @@ def _checked(values: dict[str, Any], *, is_known: bool = False) -> tuple[dict[st
         errors.append(FieldError("/target", N_("is in a domain that no mail is sent to from here")))
     if not values["events"]:
         errors.append(FieldError("/events", N_("needs at least one event")))
+    label = IN_WORDS[LABEL]
+    for index, tag in enumerate(values["tags"]):
+        if tag not in tags and re.fullmatch(LABEL, tag) is None:  # no run can have it, so nothing would ever be sent
+            errors.append(FieldError(f"/tags/{index}", label.text, slots={"example": label.example}))
     seconds = 0
     try:
         seconds = parse_duration(values["wait"])

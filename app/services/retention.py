@@ -16,6 +16,7 @@ from app.db import unit_of_work
 from app.domain.access import Actor
 from app.domain.retention import MAX_DAYS, MAX_EXPERIMENTS, MAX_NOTICE_HOURS, MAX_RUNS, MAX_TAGS, Rules
 from app.errors import N_, FieldError, Invalid
+from app.i18n import Phrase
 from app.models import Output, RetentionPlan, RetentionPlanRun, RetentionRules, Run, RunEvent
 from app.repositories import retention
 from app.services import audit
@@ -88,6 +89,16 @@ def check(rules: Rules, notice_hours: int) -> None:
         errors.append(FieldError("/keep_experiments", N_("has a name that no experiment can have")))
     if errors:
         raise Invalid(errors)
+
+
+_UNUSED = {"experiment": N_("No run is in experiment {name}."), "tag": N_("No run has the tag {name}.")}
+
+
+def notes(session: Session, project_id: uuid.UUID, rules: Rules) -> list[Phrase]:
+    """What whoever writes such rules may not have meant: names that no run of the project has. They are no mistake,
+    because a run that has one may come."""
+    found = retention.list_unused(session, project_id, rules)
+    return [Phrase((_UNUSED[kind], {"name": name})) for kind, name in found]
 
 
 def announce_next(session: Session) -> uuid.UUID | None:

@@ -61,7 +61,7 @@ def _scalar(value: Any) -> Any:
     """One answer for what is none of a parameter's types, in place of one for each of them."""
     if isinstance(value, str):
         if len(value) > _PARAMETER_LENGTH:
-            raise BadValue(N_("must have at most {max_length} characters"), max_length=_PARAMETER_LENGTH)
+            raise BadValue(N_("the number of characters must be at most {max_length}"), max_length=_PARAMETER_LENGTH)
         return plain_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise BadValue(N_("must be a finite number"))

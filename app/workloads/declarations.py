@@ -46,7 +46,9 @@ def read_parameters(raw: Any, pointer: str) -> tuple[dict[str, Parameter], list[
     if not isinstance(raw, dict):
         return {}, [FieldError(pointer, N_("must be an object"))]
     if len(raw) > MOST:
-        return {}, [FieldError(pointer, N_("must have at most {max_length} items"), slots={"max_length": MOST})]
+        return {}, [
+            FieldError(pointer, N_("the number of items must be at most {max_length}"), slots={"max_length": MOST})
+        ]
     found: dict[str, Parameter] = {}
     errors: list[FieldError] = []
     for name, declared in raw.items():
@@ -137,7 +139,7 @@ def _text(raw: dict[str, Any], key: str, place: str, errors: list[FieldError]) -
         errors.append(FieldError(f"{place}/{key}", error.message, error.fix, slots=error.slots))
         return ""
     if len(text) > most:
-        message = N_("must have at most {max_length} characters")
+        message = N_("the number of characters must be at most {max_length}")
         errors.append(FieldError(f"{place}/{key}", message, slots={"max_length": most}))
     return text.strip()
 

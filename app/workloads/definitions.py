@@ -16,7 +16,7 @@ from app.errors import N_, BadValue, FieldError
 from app.workloads import placeholders, ranges, yaml_source
 from app.workloads.base import Spec
 from app.workloads.declarations import read_parameters
-from app.workloads.findings import field_errors, nearest_name
+from app.workloads.findings import escaped, field_errors, nearest_name
 from app.workloads.parameters import Parameter
 from app.workloads.registry import KINDS
 from app.workloads.yaml_source import Source, SourceError
@@ -127,11 +127,12 @@ def _check_document(raw: dict[str, Any], text: str, expected: str | None) -> tup
     # A parameter that is itself wrong is there all the same: one mistake, one message.
     known = raw.get("parameters") if isinstance(raw.get("parameters"), dict) else {}
     holes = list(placeholders.check(spec, known or {}, "/spec"))
-    if placeholders.count_in(spec) > placeholders.MOST:
+    is_small = placeholders.count_in(spec) <= placeholders.MOST
+    if not is_small:
         holes.append(FieldError("/spec", N_("has more than {most} placeholders"), slots={"most": placeholders.MOST}))
     made = Definition(name, title, description, declared, spec, raw, text)
-    if not holes:
-        holes = _try(made, known or {})
+    if is_small:
+        holes += _try_others(made, known or {}, {hole.pointer for hole in holes})
     return made, [*errors, *holes]
 
 
@@ -168,9 +169,26 @@ def _line(raw: dict[str, Any], key: str, most: int, errors: list[FieldError]) ->
         return ""
     if len(value) > most:
         errors.append(
-            FieldError(f"/{key}", N_("must have at most {max_length} characters"), slots={"max_length": most})
+            FieldError(
+                f"/{key}", N_("the number of characters must be at most {max_length}"), slots={"max_length": most}
+            )
         )
     return value.strip()
+
+
+def _try_others(made: Definition, named: Mapping[str, Any], holes: set[str]) -> list[FieldError]:
+    """As `_try`, of all but the places where a placeholder is wrong: what that would be, nobody knows."""
+    found = _try(replace(made, spec=_without(made.spec, holes, "/spec")), named)
+    return [one for one in found if not any(f"{one.pointer}/".startswith(f"{hole}/") for hole in holes)]
+
+
+def _without(value: Any, holes: set[str], pointer: str) -> Any:
+    """A value in which each text at one of these places is a text without a placeholder."""
+    if isinstance(value, dict):
+        return {name: _without(one, holes, f"{pointer}/{escaped(name[:200])}") for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without(one, holes, f"{pointer}/{number}") for number, one in enumerate(value)]
+    return "x" if isinstance(value, str) and pointer in holes else value
 
 
 def _try(made: Definition, named: Mapping[str, Any]) -> list[FieldError]:

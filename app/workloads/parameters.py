@@ -108,9 +108,9 @@ class Parameter:
             raise BadValue(N_("must be a list"))
         least, most = self.limits.get("minItems", 0), self.limits.get("maxItems", MAX_ITEMS)
         if len(value) < least:
-            raise BadValue(N_("must have at least {min_length} items"), min_length=least)
+            raise BadValue(N_("the number of items must be at least {min_length}"), min_length=least)
         if len(value) > most:
-            raise BadValue(N_("must have at most {max_length} items"), max_length=most)
+            raise BadValue(N_("the number of items must be at most {max_length}"), max_length=most)
         assert self.items is not None, "a list says what it is of"
         return [self.items.check(one, self) for one in value]
 
@@ -150,13 +150,13 @@ _BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str, str], ...] = (
     (
         "minLength",
         lambda value, limit: len(value) < limit,
-        N_("must have at least {min_length} characters"),
+        N_("the number of characters must be at least {min_length}"),
         "min_length",
     ),
     (
         "maxLength",
         lambda value, limit: len(value) > limit,
-        N_("must have at most {max_length} characters"),
+        N_("the number of characters must be at most {max_length}"),
         "max_length",
     ),
 )
@@ -181,7 +181,7 @@ def read_string(value: Any) -> str:
     if not isinstance(value, str):
         raise BadValue(N_("must be a text"), as_text(value) if isinstance(value, int | float) else None)
     if len(value) > MAX_LENGTH:
-        raise BadValue(N_("must have at most {max_length} characters"), max_length=MAX_LENGTH)
+        raise BadValue(N_("the number of characters must be at most {max_length}"), max_length=MAX_LENGTH)
     if _NO_TEXT.search(value):
         raise BadValue(N_("must not contain control characters"))
     return value

@@ -40,6 +40,9 @@ MEANINGS: dict[Exit, str] = {
 # Refusals of what was asked for, whatever their status: it is valid, but there is no room or no leave for it.
 REFUSALS = frozenset({"NEVER_FITS", "TOO_MANY_WAITING", "TOO_MANY_TOKENS"})
 
+# The server answers, and says that its store does not have a file any more: no trouble of the connection.
+LOST = frozenset({"OUTPUT_LOST", "OUTPUTS_LOST"})
+
 _BY_STATUS: dict[int, Exit] = {
     400: Exit.INVALID,
     401: Exit.NOT_SIGNED_IN,
@@ -73,6 +76,8 @@ def exit_of(problem: BerthError) -> Exit:
             return code
     if problem.code in REFUSALS:
         return Exit.REFUSED
+    if problem.code in LOST:
+        return Exit.NOT_FOUND
     return _BY_STATUS.get(problem.status, Exit.UNEXPECTED)
 
 

@@ -1,6 +1,8 @@
 """`berth output …`: the files that a run left, and how long a project keeps them."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from berth.cli.command import Command
@@ -8,6 +10,7 @@ from berth.cli.exits import Exit
 from berth.cli.output import Column
 from berth.cli.shell import Shell
 from berth.cli.text import plain
+from berth.errors import BerthError
 from berth.quantities import show_count, show_size
 
 _FIELDS = ("kind", "path", "bytes", "sha256", "attempt", "created_at", "files", "removed", "removed_at", "removed_by")
@@ -20,8 +23,9 @@ _RULES = (
     "version",
     "updated_at",
     "announced",
+    "notes",
 )
-_PREVIEW = ("runs", "files", "bytes", "rules", "items")
+_PREVIEW = ("runs", "files", "bytes", "rules", "notes", "items")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -61,8 +65,16 @@ def _get_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _get(shell: Shell) -> int:
     options = shell.options
-    for path in shell.client.outputs.get(shell.run_id(options.run), options.path, options.output):
-        shell.out.line(plain(str(path)))
+    run_id = shell.run_id(options.run)
+    written: Sequence[Path] = ()
+    try:
+        written = shell.client.outputs.get(run_id, options.path, options.output)
+    except BerthError as error:
+        written = error.fields.get("written", ())
+        raise
+    finally:
+        for path in written:
+            shell.out.line(plain(str(path)))
     return Exit.OK
 
 
@@ -86,9 +98,15 @@ def _show(shell: Shell) -> int:
             ("Announced", due),
         ]
     )
+    _say_notes(shell, rules)
     if rules.get("keep_days") is None and rules.get("keep_last") is None:
         shell.out.say("no rule removes anything; all outputs stay")
     return Exit.OK
+
+
+def _say_notes(shell: Shell, found: dict[str, Any]) -> None:
+    for note in found.get("notes") or ():
+        shell.out.say(f"note: {plain(note)}")
 
 
 def _total(found: dict[str, Any]) -> str:
@@ -115,6 +133,7 @@ def _set(shell: Shell) -> int:
     options = shell.options
     if options.days is not None or options.last is not None:
         seen = shell.client.retention.preview(options.days, options.last, options.tag, options.experiment)
+        _say_notes(shell, seen)
         what = _total(seen)
         if not shell.out.confirm(f"These rules would remove {what} now. Set them?", options.yes):
             return Exit.OK
@@ -122,6 +141,8 @@ def _set(shell: Shell) -> int:
     if shell.out.is_json:
         shell.out.object(rules)
     else:
+        if options.days is None and options.last is None:
+            _say_notes(shell, rules)
         shell.out.say("the rules are set; what they do not keep is announced first (berth output retention show)")
     return Exit.OK
 
@@ -140,6 +161,7 @@ def _preview(shell: Shell) -> int:
         Column("SIZE", lambda one: show_size(one.get("bytes") or 0), lambda one: one.get("bytes"), is_number=True),
     ]
     shell.out.table(found["items"], columns, "", key="run")
+    _say_notes(shell, found)
     shell.out.say(f"would remove {_total(found)}")
     return Exit.OK
 
@@ -160,7 +182,8 @@ COMMANDS = (
         "berth output get @last model.joblib -o results",
         _get_arguments,
         description="Fetches outputs, goes on where a broken connection stopped, checks each against its digest,"
-        " and prints the paths written.",
+        " and prints the paths written.\nGoes on past files that the object store lost, names"
+        " them at the end, and exits with 5.",
     ),
     Command(
         "output retention show",

@@ -38,3 +38,18 @@ def test_what_follows_the_host_of_a_webhook_is_not_read_back(world: World) -> No
 def test_a_webhook_without_a_path_is_shown_whole(world: World) -> None:
     made = world.as_("owner").post("/me/notifications", json=HOOK | {"target": "https://example.org/"})
     assert made.json()["target"] == "https://example.org"
+
+
+def test_a_tag_that_no_run_can_have_is_refused(world: World) -> None:
+    client = world.as_("owner")
+    for url in ("/projects/ours/notifications", "/me/notifications"):
+        made = client.post(url, json=HOOK | {"tags": ["vision/nightly"]})
+        assert made.status_code == 201, made.text
+        one = f"{url}/{made.json()['id']}"
+        wrong = {"tags": ["prod", "<b>", "two words", "x" * 64]}
+        for answer in (client.post(url, json=HOOK | wrong), client.patch(one, json=wrong)):
+            assert answer.status_code == 422, answer.text
+            errors = answer.json()["errors"]
+            assert [error["pointer"] for error in errors] == ["/tags/1", "/tags/2", "/tags/3"]
+            assert "must begin with a letter (A to Z) or a digit" in errors[0]["message"]
+        assert client.get(one).json()["tags"] == ["vision/nightly"]

@@ -39,6 +39,7 @@ def test_rules_are_set_and_read(world: World) -> None:
         "version": 0,
         "updated_at": None,
         "announced": None,
+        "notes": [],
     }
     answer = owner.put("/projects/ours/retention", json={"keep_days": 30, "keep_tags": ["best"]})
     assert answer.status_code == 200, answer.text
@@ -57,6 +58,23 @@ def test_rules_are_set_and_read(world: World) -> None:
         assert answer.status_code in (400, 422), (body, answer.text)
         assert pointer in answer.text or "\\u0000" in answer.text or answer.status_code == 400, answer.text
     assert owner.get("/projects/ours/retention").json()["keep_days"] == 30
+
+
+def test_names_that_no_run_has_are_told(world: World) -> None:
+    factory = [(False, "digits", ["best"]), (True, "resnet", [])]
+    with db.unit_of_work() as session:
+        for archived, experiment, tags in factory:
+            values: Any = {"archived": archived, "experiment": experiment, "tags": tags}
+            factories.make_run(session, world.ours, world.users["editor"], state="succeeded", **values)
+        values = {"experiment": "digitss", "tags": ["bets"]}
+        factories.make_run(session, world.theirs, world.users["stranger"], state="succeeded", **values)
+    owner = world.as_("owner")
+    named: Any = {"keep_days": 30, "keep_tags": ["best", "bets"], "keep_experiments": ["digits", "digitss", "resnet"]}
+    told = ["No run is in experiment digitss.", "No run has the tag bets."]
+    assert owner.get("/projects/ours/retention/preview", params=named).json()["notes"] == told
+    assert owner.put("/projects/ours/retention", json=named).json()["notes"] == told
+    zh = owner.get("/projects/ours/retention", headers={"Accept-Language": "zh"}).json()["notes"]
+    assert zh == ["没有任何运行属于实验 digitss。", "没有任何运行带有标签 bets。"]
 
 
 def test_a_preview_names_runs_and_bytes_and_changes_nothing(world: World) -> None:

@@ -358,7 +358,7 @@ PARAMETER_IN_WORDS = (
     ("change", "pointer", "message"),
     [
         ({"parameters": {"lr": [1]}}, "/spec/parameters/lr", "must be a text, a number, or true or false"),
-        ({"parameters": {"lr": "x" * 5000}}, "/spec/parameters/lr", "must have at most 4096 characters"),
+        ({"parameters": {"lr": "x" * 5000}}, "/spec/parameters/lr", "the number of characters must be at most 4096"),
         (
             {"parameters": {"1": 1}},
             "/spec/parameters/1",

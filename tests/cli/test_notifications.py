@@ -67,3 +67,8 @@ def test_a_new_secret_and_a_message_that_is_on_its_way(world: World) -> None:
     sent = world.cli("notification", "test", made["id"], "--me").stdout.strip()
     assert "(DELIVERY_PENDING)" in world.cli("notification", "resend", made["id"], sent, "--me", code=6).stderr
     assert "(NOT_FOUND)" in world.cli("notification", "resend", made["id"], made["id"], "--me", code=5).stderr
+
+
+def test_a_tag_that_no_run_can_have_is_refused(world: World) -> None:
+    said = world.cli("notification", "add", ADDRESS, "--me", "--tag", "<b>", code=2).stderr
+    assert "tags/0: must begin with a letter (A to Z) or a digit" in said

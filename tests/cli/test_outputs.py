@@ -91,9 +91,24 @@ def test_removed_files_are_told_and_left_out(world: World, run: Run) -> None:
     assert "2026-01-02" in world.cli("run", "outputs", run.public_id).stdout
 
 
+def test_all_but_the_lost_files_are_fetched(world: World, run: Run) -> None:
+    for path in ("a", "d/b", "d/c", "e"):
+        leave(world, run, path, path.encode())
+    objects.of(world.project.id).delete(objects.output_key(world.project.id, run.id, 1, path) for path in ("a", "d/c"))
+    done = world.cli("output", "get", run.public_id, "-o", "dl", code=5)
+    assert done.stdout == "dl/d/b\ndl/e\n"
+    assert f"lost outputs of {run.public_id}: 2 of 4; all others were written (OUTPUT_LOST)" in done.stderr
+    assert "  a: is recorded, but is not in the object store\n  d/c: is" in done.stderr
+    assert sorted(path.name for path in (world.cli.folder / "dl").rglob("*") if path.is_file()) == ["b", "e"]
+    assert "  d/c: is recorded" in world.cli("output", "get", run.public_id, "d/c", code=5).stderr
+
+
 def test_rules(world: World) -> None:
     assert "all outputs stay" in world.cli("output", "retention", "show").stderr
     world.cli("output", "retention", "set", "--days", "30", "--tag", "best", "--tag", "prod", "--experiment", "digits")
+    said = world.cli("output", "retention", "preview", "--days", "30", "--experiment", "digitss").stderr
+    assert said == "note: No run is in experiment digitss.\nwould remove 0 runs, 0 files, 0 B\n"
+    assert "note: No run has the tag best.\nnote:" in world.cli("output", "retention", "show").stderr
     rules = world.cli.json("output", "retention", "show", "--json=keep_days,keep_tags,keep_experiments,notice_hours")
     kept = {"keep_tags": ["best", "prod"], "keep_experiments": ["digits"]}
     assert rules == {"keep_days": 30, **kept, "notice_hours": 24}

@@ -439,6 +439,15 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
         lambda s, w: retention.list_removable(s, w.project, Rules(1, 10), limit=PAGE),
         500_000,
     ),
+    # Each name is looked for once, and one run that has it is enough.
+    (
+        retention.list_unused,
+        "known and unknown",
+        lambda s, w: retention.list_unused(
+            s, w.project, Rules(1, 1, ("team-1", "nobody's"), ("sweep-502", "nobody's"))
+        ),
+        PAGE,
+    ),
     (retention.list_plans, "first", lambda s, w: retention.list_plans(s, w.project, limit=PAGE), PAGE),
     (retention.list_plan_runs, "first", lambda s, w: retention.list_plan_runs(s, uuid.uuid4(), limit=PAGE), PAGE),
     (notifications.list_notifications, "of a project", _notifications, PAGE),

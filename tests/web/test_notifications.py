@@ -24,6 +24,13 @@ def found(name: str = "hook") -> Notification:
         return row
 
 
+def test_a_tag_that_no_run_can_have_is_told_at_its_field(console: Console) -> None:
+    answer = console.post(OWN, FORM | {"tags": "prod <b> -x"}, "alice")
+    assert answer.status_code == 422
+    assert answer.text.count("must begin with a letter (A to Z) or a digit") == 1
+    assert 'value="prod &lt;b&gt; -x"' in answer.text
+
+
 @pytest.mark.parametrize("url", [VISION, OWN])
 def test_a_webhook_from_its_making_to_its_end(console: Console, url: str) -> None:
     answer = console.post(url, FORM | {"only": "vision"}, "alice")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from app.api import cursors, wire
 from app.api.deps import ActorDep, AfterDep, LimitDep, ProjectDep, ReadSessionDep, SessionDep, allowed
+from app.api.problems import language_of
 from app.api.routing import new_router
 from app.api.schemas.retention import (
     PlanPage,
@@ -36,21 +37,23 @@ ExperimentsQuery = Annotated[list[str] | None, Query(max_length=50, description=
 
 @router.get("/projects/{project}/retention", response_model=RetentionRead)
 @allowed(Action.PROJECT_READ)
-def get_retention(project: ProjectDep, session: ReadSessionDep) -> Response:
+def get_retention(request: Request, project: ProjectDep, session: ReadSessionDep) -> Response:
     """The project's rules, and what is announced to be removed."""
-    return wire.json_response(_read(session, project.id))
+    return wire.json_response(_read(request, session, project.id))
 
 
 @router.put("/projects/{project}/retention", response_model=RetentionRead)
 @allowed(Action.PROJECT_WRITE)
-def set_retention(body: RetentionUpdate, project: ProjectDep, actor: ActorDep, session: SessionDep) -> Response:
+def set_retention(
+    request: Request, body: RetentionUpdate, project: ProjectDep, actor: ActorDep, session: SessionDep
+) -> Response:
     """Make these the project's rules. What they do not keep is announced, and removed when the notice has passed.
 
     An announcement that stands is withdrawn. Nothing is removed without `keep_days` and `keep_last`.
     """
     rules = Rules(body.keep_days, body.keep_last, tuple(body.keep_tags), tuple(body.keep_experiments))
     retention.set_rules(session, actor, project.id, rules, body.notice_hours)
-    return wire.json_response(_read(session, project.id))
+    return wire.json_response(_read(request, session, project.id))
 
 
 @router.get("/projects/{project}/retention/preview", response_model=PreviewPage)
@@ -81,6 +84,7 @@ def preview_retention(
     page = {
         "rules": rules.as_dict(),
         **totals._asdict(),
+        "notes": _notes(request, session, project.id, rules),
         "items": [removal_read(row) for row in rows[:limit]],
         "next": following,
         "has_more": following is not None,
@@ -121,7 +125,13 @@ def list_announced_runs(
     return wire.page_response(request, [removal_read(row, row.outcome) for row in rows[:limit]], following)
 
 
-def _read(session: Session, project_id: uuid.UUID) -> dict[str, Any]:
+def _read(request: Request, session: Session, project_id: uuid.UUID) -> dict[str, Any]:
     found = repository.list_plans(session, project_id, limit=1)
     plan = found[0] if found and found[0].state in ("announced", "working") else None
-    return retention_read(repository.find_rules(session, project_id), plan)
+    row = repository.find_rules(session, project_id)
+    return retention_read(row, plan, _notes(request, session, project_id, repository.rules_of(row)))
+
+
+def _notes(request: Request, session: Session, project_id: uuid.UUID, rules: Rules) -> list[str]:
+    language = language_of(request)
+    return [one.said_in(language) for one in retention.notes(session, project_id, rules)]

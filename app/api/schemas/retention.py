@@ -17,6 +17,13 @@ Last = Annotated[
 Experiments = Annotated[list[str], Field(max_length=50, examples=[["resnet50"]])]
 Tags = Annotated[list[str], Field(max_length=50, examples=[["best", "prod"]])]
 
+Notes = Annotated[
+    list[str],
+    Field(
+        description="Of names in the rules that no run has, in words.", examples=[["No run is in experiment digitss."]]
+    ),
+]
+
 
 class RulesRead(BaseModel):
     """What keeps outputs. Without `keep_days` and `keep_last`, everything stays."""
@@ -46,6 +53,7 @@ class RetentionRead(RulesRead):
     version: int
     updated_at: datetime.datetime | None
     announced: "PlanRead | None"
+    notes: Notes
 
 
 class PlanRead(BaseModel):
@@ -99,9 +107,10 @@ class PreviewPage(RemovalPage):
     runs: int
     files: int
     bytes: int
+    notes: Notes
 
 
-def retention_read(row: RetentionRules | None, plan: Any) -> dict[str, Any]:
+def retention_read(row: RetentionRules | None, plan: Any, notes: list[str]) -> dict[str, Any]:
     """The members of RetentionRead; `plan` is the announcement that stands, or None."""
     return {
         **rules_of(row).as_dict(),
@@ -109,6 +118,7 @@ def retention_read(row: RetentionRules | None, plan: Any) -> dict[str, Any]:
         "version": 0 if row is None else row.version,
         "updated_at": None if row is None else row.updated_at,
         "announced": None if plan is None else dict(plan._mapping),
+        "notes": notes,
     }
 
 

@@ -287,8 +287,8 @@ def _key(text: str) -> uuid.UUID:
 def _errors(language: str, problem: AppError) -> dict[str, str]:
     if problem.errors:
         return {
-            error.pointer.removeprefix("/"): translate(language, error.message, **error.slots)
-            for error in problem.errors
+            error.pointer.split("/")[1]: translate(language, error.message, **error.slots)
+            for error in reversed(problem.errors)  # of several tags, what is said of the first
         }
     return {"target": translate(language, problem.detail, **problem.fields)}
 

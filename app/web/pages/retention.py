@@ -61,6 +61,7 @@ class RetentionPage:
     errors: dict[str, str] = field(default_factory=dict)
     is_set: bool = False
     in_force: str = ""
+    notes: list[str] = field(default_factory=list)
     is_preview: bool = False
     preview: list[Removal] = field(default_factory=list)
     preview_text: str = ""
@@ -152,7 +153,9 @@ def _show(visitor: Visitor, project: str, given: list[str] | None, problem: Inva
             _add_preview(visitor, view, made, project, found.id, rules)
         except Invalid as refused:
             problem = refused
-    if problem is not None:
+    if problem is None:
+        made.notes = [one.said_in(view.language) for one in retention.notes(visitor.session, found.id, rules)]
+    else:
         made.errors = errors_of(problem, visitor.language)
     made.plans = [_plan(view, one) for one in repository.list_plans(visitor.session, found.id, limit=20)]
     shell = settings_shell(visitor, found, "retention")

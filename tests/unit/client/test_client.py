@@ -11,7 +11,7 @@ import pytest
 import berth
 from berth.errors import BerthError, InvalidInput, RunFailed, Unreachable, WaitTimeout
 from berth.records import Artifact
-from berth.results import read_run
+from berth.results import Named, read_run
 from berth.transport import Response
 from tests.unit.client.fakes import Asked, FakeStream, FakeTransport, client_of, ok, problem
 
@@ -255,3 +255,32 @@ def test_a_damaged_output_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="damaged"):
         client_of(transport).runs.download("r-7f3k2m9qwa", to=tmp_path / "to")
     assert not list((tmp_path / "to").iterdir())
+
+
+@pytest.mark.parametrize("wrong", [5, b"zh", ["zh"], "z\nh", "中文"])
+def test_what_is_no_language_is_refused_in_words(wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="is no language"):
+        berth.Client("http://localhost:9", "t", "p", language=wrong)
+
+
+def test_a_name_that_is_not_there_comes_with_those_that_are() -> None:
+    def said(names: list[str], name: str) -> str:
+        with pytest.raises(KeyError) as refused:
+            Named("r-1 has no metric", dict.fromkeys(names, 1))[name]
+        return str(refused.value)
+
+    assert said([], "x") == "r-1 has no metric 'x': there are none"
+    assert said(["loss"], "acc") == "r-1 has no metric 'acc': there is 'loss'"
+    assert said(["loss", "lr"], "accuracy") == "r-1 has no metric 'accuracy': there are 'loss', 'lr'"
+    assert said(["val_loss", "lr"], "val-loss") == "r-1 has no metric 'val-loss': did you mean 'val_loss'?"
+    assert said(["plots/a.png", "x"], "plots") == "r-1 has no metric 'plots': did you mean 'plots/a.png'?"
+    assert said([f"{n}{n}" for n in range(9)], "m").endswith("'44' and 4 more")
+    held = Named("r-1 has no metric", {"loss": 1})
+    assert (held.get("x"), held, "x" in held, held["loss"]) == (None, {"loss": 1}, False, 1)
+
+
+def test_the_metrics_of_a_run_say_which_there_are() -> None:
+    series = {"name": "loss", "points": 1, "step": [1], "at_ms": [1], "last": [0.5]}
+    run = client_of(FakeTransport(ok(RUN), ok({"series": [series]}))).runs.get("r-7f3k2m9qwa")
+    with pytest.raises(KeyError, match="r-7f3k2m9qwa has no metric 'nope': there is 'loss'"):
+        run.metrics["nope"]

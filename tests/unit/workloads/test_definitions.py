@@ -83,6 +83,42 @@ def test_mistakes_of_parameters_and_spec_are_told_together() -> None:
     assert [pointer for pointer, _, _ in mistakes(text)] == ["/parameters/lr/default", "/spec/memory"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("{command: [python, '${{ params.q }}'], cpu: -1}", ["/spec/command/1", "/spec/cpu"]),
+        ("{command: '${{ params.q }}', gpus: -2}", ["/spec/command", "/spec/gpus"]),
+        (
+            "{command: [a], cpu: '${{ params.q }}', replicas: '${{ q }}', gpu: 1}",
+            ["/spec/cpu", "/spec/replicas", "/spec/gpu"],
+        ),
+        ("{script: 'echo ${{ params.lr }}', memory: 1}", ["/spec/script", "/spec/memory"]),
+        ("{script: a, env: {'${{ params.lr }}': 'x', 'B-C': 'x'}}", ["/spec/env/${{ params.lr }}", "/spec/env/B-C"]),
+        ("{command: [a], kind: '${{ params.q }}', cpu: 1}", ["/spec/kind"]),
+        ("{command: [a], script: '${{ params.q }}', gpus: -1}", ["/spec/script", "/spec/gpus"]),
+    ],
+)
+def test_a_wrong_placeholder_hides_no_other_mistake(spec: str, expected: list[str]) -> None:
+    made = f"name: x\nparameters: {{lr: {{type: number, default: 1}}}}\nspec: {spec}\n"
+    assert [place for place, _, _ in mistakes(made)] == expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "said"),
+    [
+        ("{type: array, items: {type: string}, minItems: 1}", [], "the number of items must be at least 1"),
+        ("{type: array, items: {type: string}, maxItems: 1}", ["a", "b"], "the number of items must be at most 1"),
+        ("{type: string, minLength: 1}", "", "the number of characters must be at least 1"),
+        ("{type: string, maxLength: 1}", "ab", "the number of characters must be at most 1"),
+    ],
+)
+def test_a_limit_of_one_is_said_in_good_english(declared: str, value: Any, said: str) -> None:
+    definition, errors = check(f"name: x\nparameters: {{p: {declared}}}\nspec: {{command: [a]}}\n")
+    assert definition is not None, errors
+    _, errors = parameters.check_values(definition.parameters, {"p": value})
+    assert [error.as_dict()["message"] for error in errors] == [said]
+
+
 def test_a_script_takes_no_placeholder() -> None:
     text = "name: x\nparameters: {who: {type: string}}\nspec:\n  script: echo ${{ params.who }}\n"
     _, (error,) = check(text)
