@@ -83,17 +83,22 @@ const rounded = (zoom, axis) => {
   const wide = Math.log10(zoom[1] - zoom[0]), digits = axis === "step" && wide > 0.5 ? 0 : Math.min(6, Math.max(0, 3 - Math.floor(wide)));
   return zoom.map((value) => Number(value.toFixed(digits)));
 };
-// `set.zoomTo`: the same part of every one of `plots`, which are dragged over together because they share a cursor.
+// Shows the same part of every one of `plots`. `set.zoomTo` is for what was dragged over: of plots that share a cursor
+// each tells it, and the first is believed.
 export const zoomer = (set, plots, keep) => {
-  let isZooming = false;
-  return set.zoomTo = (zoom) => {
-    if (isZooming) return;
-    isZooming = true;
-    setTimeout(() => { isZooming = false; });
+  const zoomTo = (zoom) => {
     set.zoom = zoom && rounded(zoom, set.axis);
     keep();
     for (const el of plots) el.plot?.setData(el.plot.data);
   };
+  let isTold = false;
+  set.zoomTo = (zoom) => {
+    if (isTold) return;
+    isTold = true;
+    setTimeout(() => { isTold = false; });
+    zoomTo(zoom);
+  };
+  return zoomTo;
 };
 // New points for a plot that is there; false where it has to be drawn anew.
 export function refill(el, lines, set) {
