@@ -39,10 +39,13 @@ class Action(StrEnum):
     USER_WRITE = "user.write"
     AUDIT_READ = "audit.read"
     HEALTH_READ = "health.read"
+    CLUSTER_READ = "cluster.read"
+    CLUSTER_WRITE = "cluster.write"
     PROJECT_CREATE = "project.create"
     PROJECT_READ = "project.read"
     PROJECT_WRITE = "project.write"
     PROJECT_DELETE = "project.delete"
+    PROJECT_KUBECONFIG = "project.kubeconfig"
     PROJECT_AUDIT = "project.audit"
     MEMBER_READ = "member.read"
     MEMBER_WRITE = "member.write"
@@ -81,10 +84,14 @@ RULES: dict[Action, Rule] = {
     Action.USER_WRITE: Rule(Scope.ADMIN, admin=True),
     Action.AUDIT_READ: Rule(Scope.READ, admin=True),
     Action.HEALTH_READ: Rule(Scope.READ, admin=True),
+    Action.CLUSTER_READ: Rule(Scope.READ, admin=True),
+    Action.CLUSTER_WRITE: Rule(Scope.ADMIN, admin=True),
     Action.PROJECT_CREATE: Rule(Scope.ADMIN, admin=True),
     Action.PROJECT_READ: Rule(Scope.READ, Role.VIEWER),
     Action.PROJECT_WRITE: Rule(Scope.ADMIN, Role.OWNER),
     Action.PROJECT_DELETE: Rule(Scope.ADMIN, Role.OWNER),
+    # No viewers: what a kubelet keeps of a log has the values of secrets in it, if a program prints them.
+    Action.PROJECT_KUBECONFIG: Rule(Scope.WRITE, Role.EDITOR),
     Action.PROJECT_AUDIT: Rule(Scope.READ, Role.OWNER),
     Action.MEMBER_READ: Rule(Scope.READ, Role.VIEWER),
     Action.MEMBER_WRITE: Rule(Scope.ADMIN, Role.OWNER),

@@ -28,7 +28,8 @@ class Waiting:
 class PoolState:
     """A pool as it is now. `line` is in order; `holders` are the public ids of what runs there, oldest first.
 
-    `away_since` is set while its cluster does not answer.
+    `away_since` is set while its cluster does not answer, `is_draining` while no new runs are to go there,
+    `is_unchecked` until its cluster has passed its check.
     """
 
     name: str
@@ -38,6 +39,8 @@ class PoolState:
     line: Sequence[Waiting]
     holders: Sequence[str] = ()
     away_since: str | None = None
+    is_draining: bool = False
+    is_unchecked: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,10 @@ def decide(pool: PoolState) -> Decision:
     decision = Decision()
     free = pool.capacity - pool.held
     blocked = False
+    closed = _closed(pool)
     for run in pool.line:
-        if pool.away_since is not None:
-            decision.reasons[run.id] = Reason(
-                "CLUSTER_AWAY", {"pool": pool.name, "cluster": pool.cluster, "since": pool.away_since}
-            )
+        if closed is not None:
+            decision.reasons[run.id] = closed
         elif blocked:
             decision.reasons[run.id] = _behind(pool, run)
         elif run.asked.fits(free):
@@ -71,7 +73,19 @@ def decide(pool: PoolState) -> Decision:
 
 def behind(pool: PoolState, runs: Sequence[Waiting]) -> dict[uuid.UUID, Reason]:
     """The reasons of runs that are further back in the line than `decide` was shown."""
-    return {run.id: _behind(pool, run) for run in runs}
+    closed = _closed(pool)
+    return {run.id: closed or _behind(pool, run) for run in runs}
+
+
+def _closed(pool: PoolState) -> Reason | None:
+    """Why nothing at all starts in the pool now."""
+    if pool.away_since is not None:
+        return Reason("CLUSTER_AWAY", {"pool": pool.name, "cluster": pool.cluster, "since": pool.away_since})
+    if pool.is_draining:
+        return Reason("CLUSTER_DRAINING", {"pool": pool.name, "cluster": pool.cluster})
+    if pool.is_unchecked:
+        return Reason("CLUSTER_UNCHECKED", {"pool": pool.name, "cluster": pool.cluster})
+    return None
 
 
 def _behind(pool: PoolState, run: Waiting) -> Reason:

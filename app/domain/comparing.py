@@ -63,6 +63,7 @@ class Facts:
     python_version: str | None = None
     packages: Mapping[str, str] | None = None
     platform: Mapping[str, str] = field(default_factory=dict)
+    image_digest: str | None = None
 
 
 TITLES = {
@@ -109,8 +110,9 @@ def _facts(run: Facts) -> dict[str, dict[str, Any]]:
         "code": code,
         "definition": {"definition": run.definition},
         "settings": {name: spec[name] for name in spec if name not in _ELSEWHERE | _LABELS}
-        | ({"secrets": _secrets(spec["secrets"])} if "secrets" in spec else {}),
-        "environment": environment | {"python_version": run.python_version},
+        | ({"secrets": _secrets(spec["secrets"])} if "secrets" in spec else {})
+        | ({"volumes": _volumes(spec["volumes"])} if "volumes" in spec else {}),
+        "environment": environment | {"python_version": run.python_version, "image_digest": run.image_digest},
         "resources": {name: spec.get(name) for name in _RESOURCES},
         "platform": dict(run.platform),
     }
@@ -122,6 +124,12 @@ def _secrets(uses: Any) -> Any:
         return uses
     places = [f"${use['env']}" if use.get("env") else use.get("file") for use in uses]
     return ", ".join(f"{use.get('name')} ({place})" for use, place in zip(uses, places, strict=True))
+
+
+def _volumes(uses: Any) -> Any:
+    if not isinstance(uses, list) or not uses or not all(isinstance(use, Mapping) for use in uses):
+        return uses
+    return ", ".join(f"{use.get('claim')} ({use.get('path')}{', ro' if use.get('read_only') else ''})" for use in uses)
 
 
 def _packages(runs: Sequence[Facts]) -> list[dict[str, str | None]]:

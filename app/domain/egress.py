@@ -18,6 +18,8 @@ _LONGEST = 2000
 _WELL_KNOWN = {"http": 80, "https": 443}
 # Public by their number and yet inside a cloud: the platform's own services.
 _INSIDE = (ip_network("168.63.129.16/32"), ip_network("192.0.0.0/24"))
+# What clouds answer machines' questions about themselves at, besides the link-local addresses.
+_METADATA = (*_INSIDE, ip_network("fd00:ec2::/32"), ip_network("fd20:ce::/32"))
 # Addresses of version 6 that lead to one of version 4 behind a translator, which might be any.
 _TRANSLATED = tuple(
     ip_network(text)
@@ -91,3 +93,15 @@ def may_connect(address: Address, allowed: tuple[Network, ...] = ()) -> bool:
     if address.is_link_local or address.is_private or getattr(address, "is_site_local", False):
         return False
     return address.is_global
+
+
+def may_be_api_server(address: Address) -> bool:
+    """Whether an API server may be there. Private addresses and this machine's are where they usually are; what none
+    has are the addresses at which clouds give out the credentials of their machines."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if any(address in network for network in (*_METADATA, *_TRANSLATED[2:]) if network.version == address.version):
+        return False
+    if address.is_loopback:
+        return True
+    return not (address.is_link_local or address.is_multicast or address.is_reserved or address.is_unspecified)

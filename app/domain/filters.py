@@ -26,6 +26,7 @@ KEYS = (
     "experiment",
     "definition",
     "archived",
+    "is",
     "created",
     "pool",
     "priority",
@@ -36,6 +37,7 @@ KEYS = (
 _NAMED = tuple(key for key in KEYS if key.endswith("."))  # what follows is the name of what is looked at
 PRIORITIES = ("low", "normal", "high")
 ARCHIVED = ("yes", "no", "any")  # without a term it is no
+MARKS = ("debug",)
 _EXAMPLES = {"created": "created:<7d", "gpu": "gpu:>4"}
 _NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
 # No index gives the runs with such a value in the order of a list. So that a list costs no more as runs become more,
@@ -139,6 +141,8 @@ def _check(key: str, value: str) -> None:
         choices = PRIORITIES
     elif key == "archived":
         choices = ARCHIVED
+    elif key == "is":
+        choices = MARKS
     if choices and value not in choices:
         near = difflib.get_close_matches(value, choices, n=1)
         raise FilterError(

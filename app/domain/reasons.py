@@ -4,9 +4,11 @@ A reason is stored as its code and the values of its slots, so that list, page, 
 in either language, for as long as the run is kept.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.pod_reasons import POD_REASONS
 from app.errors import N_
 
 
@@ -69,6 +71,20 @@ REASONS: dict[str, Text] = {
         N_("Berth starts nothing on a cluster that it cannot see."),
         N_("Administrators find the cause under health. The run starts by itself when the cluster is back."),
     ),
+    "CLUSTER_DRAINING": Text(
+        N_("The cluster is being drained"),
+        N_("Pool {pool} belongs to cluster {cluster}, which an administrator is draining: no new runs start there."),
+        N_("An administrator takes the cluster out of use. What runs there goes on; nothing new starts."),
+        N_("Submit it to another pool, or wait until the cluster is in use again."),
+    ),
+    "CLUSTER_UNCHECKED": Text(
+        N_("The cluster has not passed its check"),
+        N_("Pool {pool} belongs to cluster {cluster}, which has not passed its check yet: nothing starts there."),
+        N_("A cluster is checked before the first run goes there: its rights, its images, and the way back to Berth."),
+        N_(
+            "An administrator finds under Platform, Clusters what the check found and how to mend it. The run then starts by itself."
+        ),
+    ),
     "EXIT_CODE": Text(
         N_("The program failed"),
         N_("The program ended with exit code {exit_code}."),
@@ -114,6 +130,30 @@ REASONS: dict[str, Text] = {
         N_("Correct what the sentence names and submit it again."),
     ),
 }
+REASONS |= {code: Text(*texts) for code, texts in POD_REASONS.items()}
+
+# Where the evidence says which of several replicas it was.
+_OF_A_REPLICA = {
+    "EXIT_CODE": N_("Replica {replica} of {replicas} exited with code {exit_code}."),
+    "OOM_KILLED": N_(
+        "Replica {replica} of {replicas} used more than the {memory} of memory that each asked for and was ended."
+    ),
+    "SIGNALLED": N_("Replica {replica} of {replicas} was ended by {signal_name}."),
+}
+_REPLICA = N_("Replica {replica} of {replicas}: {what}")
+
+
+def say_reason(say: Callable[..., str], code: str, args: Mapping[str, Any] | None) -> str:
+    """The reason's sentence, translated and filled by `say(text, **slots)`; the code itself where nobody knows it."""
+    text, slots = REASONS.get(code), args or {}
+    if text is None:
+        return code
+    if "replicas" not in slots:
+        return say(text.sentence, **slots)
+    if code in _OF_A_REPLICA:
+        return say(_OF_A_REPLICA[code], **slots)
+    return say(_REPLICA, replica=slots.get("replica"), replicas=slots["replicas"], what=say(text.sentence, **slots))
+
 
 # Who or what an event is about; a code that is not here belongs to none of them.
 EVENT_KINDS: dict[str, tuple[str, ...]] = {

@@ -99,3 +99,18 @@ def test_nothing_starts_on_a_cluster_that_does_not_answer() -> None:
 def test_runs_further_back_wait_behind_the_others() -> None:
     run = _run()
     assert behind(_pool([]), [run])[run.id].code == "BEHIND_IN_LINE"
+
+
+def test_nothing_starts_on_a_cluster_that_is_drained_and_all_are_told_so() -> None:
+    run, further = (Waiting(uuid.uuid4(), name, Resources(1, 1, 0)) for name in ("r-a", "r-b"))
+    pool = _pool([run], is_draining=True)
+    assert decide(pool).admitted == []
+    reasons = decide(pool).reasons | behind(pool, [further])
+    assert [reasons[one.id].code for one in (run, further)] == ["CLUSTER_DRAINING"] * 2
+
+
+def test_nothing_starts_on_a_cluster_that_has_not_passed_its_check() -> None:
+    run = _run()
+    decision = decide(_pool([run], is_unchecked=True))
+    assert decision.admitted == []
+    assert decision.reasons[run.id].code == "CLUSTER_UNCHECKED"
