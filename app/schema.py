@@ -5,6 +5,7 @@ Alembic is imported where it works, not above: processes that only ask for the v
 
 import importlib.resources
 import re
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,10 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     from alembic import command
 
     with engine.connect() as connection:
-        connection.execute(text("select pg_advisory_lock(:a, :b)"), {"a": _LOCK[0], "b": _LOCK[1]})
+        # Whoever waits holds no snapshot meanwhile: building an index beside writers waits for all that do.
+        while not connection.scalar(text("select pg_try_advisory_lock(:a, :b)"), {"a": _LOCK[0], "b": _LOCK[1]}):
+            connection.rollback()
+            time.sleep(0.2)
         connection.execute(text("set lock_timeout = '2s'"))
         connection.execute(text("set statement_timeout = 0"))
         connection.commit()

@@ -14,17 +14,22 @@ from app.models import (
     ApiToken,
     Attempt,
     Cluster,
+    ClusterRegistry,
     Membership,
     Notification,
     NotificationMessage,
     Pool,
     Project,
+    ProjectKubeconfig,
+    ProjectNamespace,
     Run,
     Secret,
     User,
     UserSession,
 )
 from app.services import identity
+from app.services.sealing import KeyRing
+from app.settings import get_settings
 
 Row = TypeVar("Row")
 _numbers = itertools.count(1)
@@ -74,6 +79,12 @@ def make_session(session: Session, user: User, hours: float = 1) -> str:
     return cookie
 
 
+def make_cluster(session: Session, name: str | None = None, **values: Any) -> Cluster:
+    """A cluster that an administrator added; without credentials, as the one that Berth runs in."""
+    row = {"name": name or f"cluster{next(_numbers)}", "kind": "kubernetes", "credentials_version": 1} | values
+    return _added(session, Cluster(**row))
+
+
 def make_pool(session: Session, name: str = "local", **values: Any) -> Pool:
     """A pool on a cluster of its own."""
     cluster = _added(session, Cluster(name=f"{name}-{next(_numbers)}", kind="local"))
@@ -103,6 +114,31 @@ def make_secret(session: Session, project: Project, name: str | None = None, **v
     row = {"project_id": project.id, "name": name or f"SECRET_{next(_numbers)}", "key_id": "none"}
     row |= {"wrapped_key": b"", "ciphertext": b"", "created_by": "somebody", "updated_by": "somebody"}
     return _added(session, Secret(**(row | values)))
+
+
+def make_registry(session: Session, cluster: Cluster, server: str = "registry.example.com", **values: Any) -> Any:
+    """Credentials whose password nobody can open."""
+    row = {"cluster_id": cluster.id, "server": server, "username": "puller", "key_id": "none"}
+    row |= {"wrapped_key": b"", "ciphertext": b"", "updated_by": "somebody"}
+    return _added(session, ClusterRegistry(**(row | values)))
+
+
+def make_namespace(session: Session, project_id: uuid.UUID, cluster: Cluster, **values: Any) -> ProjectNamespace:
+    """One that was made."""
+    row = {"project_id": project_id, "cluster_id": cluster.id, "name": f"berth-{next(_numbers)}", "fingerprint": "x"}
+    return _added(session, ProjectNamespace(**(row | values)))
+
+
+def make_kubeconfig(
+    session: Session, project_id: uuid.UUID, user_id: uuid.UUID, cluster: Cluster, **values: Any
+) -> Any:
+    """One that is ready to be fetched; its content is "{}"."""
+    now = datetime.datetime.now(datetime.UTC)
+    key = values.pop("id", None) or uuid.uuid4()
+    sealed = KeyRing(get_settings().load_encryption_keys()).seal("{}", f"kubeconfig/{key}")._asdict()
+    row = {"id": key, "project_id": project_id, "user_id": user_id, "cluster_id": cluster.id, "hours": 8}
+    row |= {"made_at": now, "expires_at": now + datetime.timedelta(hours=8)} | sealed
+    return _added(session, ProjectKubeconfig(**(row | values)))
 
 
 def make_attempt(session: Session, run: Run, number: int = 1, **values: Any) -> tuple[Attempt, str]:

@@ -3,12 +3,13 @@
 from app.models.audit import AuditEntry
 from app.models.base import Base
 from app.models.capsule import Capsule, Environment
-from app.models.cluster import Cluster, Pool, Reservation
+from app.models.cluster import Cluster, Installation, Pool, Reservation
 from app.models.definition import Definition, DefinitionVersion
 from app.models.idempotency import IdempotencyKey
 from app.models.lease import Lease
 from app.models.log import LogChunk
 from app.models.metric import MetricPoint, MetricSeries
+from app.models.namespace import ClusterRegistry, NamespaceDrift, ProjectKubeconfig, ProjectNamespace
 from app.models.notification import (
     Notification,
     NotificationAttempt,
@@ -34,15 +35,18 @@ __all__ = [
     "Base",
     "Capsule",
     "Cluster",
+    "ClusterRegistry",
     "Definition",
     "DefinitionVersion",
     "Environment",
     "IdempotencyKey",
+    "Installation",
     "Lease",
     "LogChunk",
     "Membership",
     "MetricPoint",
     "MetricSeries",
+    "NamespaceDrift",
     "Notification",
     "NotificationAttempt",
     "NotificationEvent",
@@ -53,6 +57,8 @@ __all__ = [
     "Output",
     "Pool",
     "Project",
+    "ProjectKubeconfig",
+    "ProjectNamespace",
     "Replica",
     "Reservation",
     "RetentionPlan",

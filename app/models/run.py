@@ -48,6 +48,13 @@ class Run(Base):
             "id",
             postgresql_where=text("definition_id is not null"),
         ),
+        Index(
+            "ix_run_project_id_archived_debug_id",
+            "project_id",
+            "archived",
+            "id",
+            postgresql_where=text("is_debug"),
+        ),
         Index("ix_run_due", "due_at", postgresql_where=text("due_at is not null")),
         Index(
             "ix_run_queue",
@@ -72,6 +79,8 @@ class Run(Base):
     experiment: Mapped[str | None]
     archived: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # hidden from lists
     parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("run.id", ondelete="SET NULL"))
+    # Whether it is its parent with a sleep in place of the program, for somebody to look around in.
+    is_debug: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     # The job definition that it was made of, and which version of it.
     definition_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("definition.id", ondelete="SET NULL"))
     definition_version: Mapped[int | None]
@@ -82,6 +91,7 @@ class Run(Base):
     memory_bytes: Mapped[int]
     gpus: Mapped[int]
     replicas: Mapped[int] = mapped_column(default=1, server_default="1")
+    image: Mapped[str | None]  # by digest: what the run that this one repeats ran in
     # Wanted and seen.
     desired: Mapped[str] = mapped_column(default="running", server_default="running")
     generation: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -134,6 +144,7 @@ class Attempt(Base):
     cleaned_at: Mapped[Time | None]  # nothing of it is left in its cluster
     environment: Mapped[str | None]  # the digest of what its program ran in, see models/capsule.py
     platform: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # Berth, system, machine
+    image: Mapped[str | None]  # the container image by its digest, see domain/images.py
 
 
 class Replica(Base):

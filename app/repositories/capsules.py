@@ -25,6 +25,7 @@ class AttemptRow(NamedTuple):
     platform: dict[str, Any] | None
     digest: str | None
     document: dict[str, Any] | None
+    image: str | None = None
 
 
 class SnapshotRow(NamedTuple):
@@ -45,7 +46,7 @@ class CapsuleRow(NamedTuple):
     @property
     def newest(self) -> AttemptRow | None:
         """The last attempt of which something is known."""
-        known = [one for one in self.attempts if one.document is not None or one.platform is not None]
+        known = [one for one in self.attempts if one.document is not None or one.platform or one.image]
         return known[-1] if known else None
 
 
@@ -65,11 +66,16 @@ def find_source_text(session: Session, run_id: uuid.UUID) -> str | None:
 
 
 _ATTEMPTS = """
-  select a.run_id, a.number, a.started_at, a.platform, a.environment, e.document
+  select a.run_id, a.number, a.started_at, a.platform, a.environment, e.document, a.image
     from attempt a
     join run r on r.id = a.run_id
     left join environment e on e.project_id = r.project_id and e.digest = a.environment
    where a.run_id = any(%s) order by a.run_id, a.number
+"""
+_IMAGE = """
+  select image from (
+    select image, number from attempt where run_id = %(id)s union all select image, 0 from run where id = %(id)s
+  ) told where image like '%%@%%' order by number limit 1
 """
 _SNAPSHOTS = """
   select r.id, s.digest, s.bytes, s.files from run r
@@ -94,6 +100,12 @@ def find_latest_environment(
     """What was told last of an interpreter by the newest runs of a project in a pool; None where nothing was."""
     values = {"project": project_id, "pool": pool, "interpreter": interpreter}
     row = driver(session).execute(_LATEST, values).fetchone()
+    return row[0] if row else None
+
+
+def find_image(session: Session, run_id: uuid.UUID) -> str | None:
+    """The image, by digest, that a run ran in or is to run in; None where no cluster has told of one."""
+    row = driver(session).execute(_IMAGE, {"id": run_id}).fetchone()
     return row[0] if row else None
 
 

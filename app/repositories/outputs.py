@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from app.errors import NotFound
 from app.models import Attempt, Output, RunEvent
 
 
@@ -161,6 +163,47 @@ def find_output(session: Session, run_id: uuid.UUID, path: str) -> OutputRow | N
     """The file with this path, or None."""
     row = session.execute(select(*_COLUMNS).where(Output.run_id == run_id, Output.path == path)).one_or_none()
     return None if row is None else OutputRow(*row)
+
+
+def others(session: Session, run_id: uuid.UUID, attempt: int, path: str) -> tuple[int, int]:
+    """How many other files the attempt has left, and their bytes."""
+    mine = Output.run_id == run_id, Output.attempt == attempt, Output.path != path
+    row = session.execute(select(func.count(), func.coalesce(func.sum(Output.bytes), 0)).where(*mine)).one()
+    return row[0], int(row[1])
+
+
+def note_left_out(session: Session, run_id: uuid.UUID, attempt: int, told: dict[str, Any]) -> None:
+    """Says in the run's history, once for the attempt, that the limits left something out."""
+    is_told = RunEvent.run_id == run_id, RunEvent.attempt == attempt, RunEvent.code == "outputs_truncated"
+    if session.scalar(select(RunEvent.run_id).where(*is_told).limit(1)) is None:
+        session.add(RunEvent(run_id=run_id, code="outputs_truncated", attempt=attempt, data=told))
+
+
+def put_output(
+    session: Session, run_id: uuid.UUID, attempt: int, path: str, size: int, sha256: str, object_key: str
+) -> str | None:
+    """Records one file of a live attempt. Returns the key of what was there before. Raises NotFound for an attempt that
+    is not the run's last, or has ended."""
+    is_live = Attempt.run_id == run_id, Attempt.number == attempt, Attempt.outputs_stored_at.is_(None)
+    session.execute(text("select 1 from run where id = :id for update"), {"id": run_id})
+    later = select(Output.attempt).where(Output.run_id == run_id, Output.attempt > attempt).limit(1)
+    if session.scalar(select(Attempt.number).where(*is_live)) is None or session.scalar(later) is not None:
+        raise NotFound
+    old: str | None = session.scalar(select(Output.object_key).where(Output.run_id == run_id, Output.path == path))
+    row = {"attempt": attempt, "bytes": size, "sha256": sha256, "object_key": object_key}
+    made = upsert(Output).values(run_id=run_id, path=path, **row)
+    session.execute(made.on_conflict_do_update(index_elements=["run_id", "path"], set_=row | {"removed_at": None}))
+    return old
+
+
+def mark_stored(session: Session, run_id: uuid.UUID, attempt: int) -> list[str]:
+    """All of the attempt's files are stored that will ever be: it sent them itself. They take the place of those of
+    earlier attempts; returns the keys of objects that nothing names any more."""
+    session.execute(text("select 1 from run where id = :id for update"), {"id": run_id})
+    is_mine = Attempt.run_id == run_id, Attempt.number == attempt, Attempt.outputs_stored_at.is_(None)
+    session.execute(update(Attempt).where(*is_mine).values(outputs_stored_at=text("now()")))
+    earlier = Output.run_id == run_id, Output.attempt < attempt
+    return list(session.scalars(delete(Output).where(*earlier).returning(Output.object_key)))
 
 
 def replace_outputs(

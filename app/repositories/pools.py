@@ -16,7 +16,8 @@ from app.models import Cluster, Pool
 @dataclass(frozen=True)
 class Room:
     """A pool as it is now. `holders` are public ids of the runs that have room in it, oldest first; `away_since` is
-    set while its cluster does not answer."""
+    set while its cluster does not answer, `is_draining` while no new runs are to go there, `is_unchecked` until it has
+    passed its check."""
 
     name: str
     cluster: str
@@ -24,6 +25,8 @@ class Room:
     held: Resources
     holders: Sequence[str] = ()
     away_since: datetime.datetime | None = None
+    is_draining: bool = False
+    is_unchecked: bool = False
 
     @property
     def free(self) -> Resources:
@@ -41,12 +44,16 @@ class Room:
             holders=self.holders,
             line=line,
             away_since=self.away_since.isoformat(timespec="seconds") if self.away_since else None,
+            is_draining=self.is_draining,
+            is_unchecked=self.is_unchecked,
         )
 
 
 _ROOMS = text("""
 select pool.name, pool.cpu_millis, pool.memory_bytes, pool.gpus, cluster.name as cluster,
        case when cluster.seen_at < now() - make_interval(secs => :away) then cluster.seen_at end as away_since,
+       cluster.state = 'draining' as is_draining,
+       cluster.kind = 'kubernetes' and cluster.passed_at is null as is_unchecked,
        coalesce(held.cpu_millis, 0) as held_cpu, coalesce(held.memory_bytes, 0) as held_memory,
        coalesce(held.gpus, 0) as held_gpus, held.holders
   from pool join cluster on cluster.id = pool.cluster_id
@@ -84,6 +91,8 @@ def list_rooms(session: Session, away_seconds: float) -> list[Room]:
             Resources(row.held_cpu, row.held_memory, row.held_gpus),
             row.holders or (),
             row.away_since,
+            row.is_draining,
+            row.is_unchecked,
         )
         for row in session.execute(_ROOMS, {"away": away_seconds})
     ]

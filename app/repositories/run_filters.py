@@ -204,6 +204,8 @@ def _condition(term: Term, now: datetime.datetime) -> tuple[str, list[Any]]:
         return _any_of("r.tags @> array[%s::text]", values)
     if key == "experiment":
         return "r.experiment = any(%s)", [values]
+    if key == "is":  # debug: there is nothing else yet
+        return "r.is_debug", []
     if key == "pool":
         return "r.pool = any(%s)", [values]
     if key == "definition":  # a negated one; the others are looked up

@@ -58,8 +58,10 @@ class RunRow(NamedTuple):
     queued_at: datetime.datetime
     started_at: datetime.datetime | None
     finished_at: datetime.datetime | None
+    is_debug: bool
     version: int
-    # Only of one run. Attempts are dicts; the place in line is None farther back than `PLACES`.
+    # Only of one run. Attempts are dicts; the place in line is None farther back than `PLACES`. Pods are those that one
+    # can go into: only of a debug run that runs.
     spec: dict[str, Any] = {}
     source: dict[str, Any] = {}
     generation: int = 0
@@ -70,6 +72,7 @@ class RunRow(NamedTuple):
     definition_id: uuid.UUID | None = None
     attempts: list[dict[str, Any]] = []
     place: int | None = None
+    pods: list[dict[str, Any]] | None = None
 
 
 class EventRow(NamedTuple):
@@ -104,13 +107,20 @@ _ELSEWHERE = {
       select coalesce(jsonb_agg(jsonb_build_object(
           'number', a.number, 'state', a.state, 'cause', a.cause, 'reason_code', a.reason_code, 'reason', a.reason,
           'exit_code', a.exit_code, 'first_error', a.first_error, 'admitted_at', a.admitted_at,
-          'started_at', a.started_at, 'finished_at', a.finished_at,
+          'started_at', a.started_at, 'finished_at', a.finished_at, 'image', a.image,
           'replicas', (
             select coalesce(jsonb_agg(jsonb_build_object('index', c.index, 'state', c.state,
                 'exit_code', c.exit_code, 'usage', c.usage) order by c.index), '[]')
             from replica c where c.run_id = r.id and c.attempt = a.number)
         ) order by a.number), '[]')
       from attempt a where a.run_id = r.id)""",
+    "pods": """case when r.is_debug and r.state = 'running' then (
+      select jsonb_agg(jsonb_build_object('namespace', a.handle ->> 'namespace', 'name', c ->> 'pod')
+                       order by c -> 'index')
+      from attempt a join observation o on o.run_id = a.run_id and o.attempt = a.number
+        cross join lateral jsonb_array_elements(o.status -> 'replicas') c
+      where a.run_id = r.id and a.number = r.attempt and c ->> 'phase' = 'running' and c ->> 'pod' is not null
+        and a.handle ->> 'namespace' is not null) end""",
     "place": f"case when r.state = 'queued' and r.desired = 'running' then {PLACE} end",
 }
 _LAST_LISTED = RunRow._fields.index("version") + 1
@@ -147,6 +157,7 @@ ITEM_FIELDS = {
     "ran_seconds": "trim_scale(round(extract(epoch from coalesce(r.finished_at, now()) - r.started_at), 3))",
     "version": "r.version",
     "parent": _ELSEWHERE["parent"],
+    "debug_of": f"case when r.is_debug then {_ELSEWHERE['parent']} end",
     "definition": "case when r.definition_id is not null then json_build_object("
     f"'name', {_ELSEWHERE['definition']}, 'version', r.definition_version) end",
 }

@@ -31,6 +31,7 @@ from app.domain.access import Actor, Role
 from app.domain.retention import Rules
 from app.repositories import (
     audit,
+    clusters,
     definitions,
     experiments,
     home,
@@ -126,6 +127,9 @@ _MORE = [
          select r.id from run r join project p on p.id = r.project_id
          where p.name = 'project-03' and r.state in ('succeeded', 'failed', 'stopped')
          order by r.id desc limit 1000)""",
+    """update run set is_debug = true where id in (
+         select r.id from run r join project p on p.id = r.project_id where p.name = 'project-03'
+         order by r.id limit 300)""",
     """insert into "user" (id, name) select gen_random_uuid(), 'somebody-' || n from generate_series(1, 20000) n""",
     """insert into project (id, name) select gen_random_uuid(), 'quiet-' || n from generate_series(1, 2000) n""",
     """insert into membership (project_id, user_id, role) select p.id, u.id, 'viewer'
@@ -351,6 +355,7 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     (runs.list_runs, "of an experiment", _runs("experiment:sweep-502"), PAGE),
     (runs.list_runs, "of an experiment, by state", _runs("experiment:sweep-502 status:failed,succeeded"), PAGE),
     (runs.list_runs, "archived ones", _runs("archived:yes"), PAGE),
+    (runs.list_runs, "debug runs", _runs("is:debug"), PAGE),
     (runs.list_runs, "archived ones by name", _runs("archived:yes", sort="name"), PAGE),
     (runs.list_runs, "archived or not", _runs("archived:any"), PAGE),
     (runs.list_runs, "archived or not, of a state", _runs("archived:any status:failed"), PAGE),
@@ -402,6 +407,9 @@ CASES: list[tuple[Callable[..., Any], str, Ask, int]] = [
     # Of each shown also the tokens, of which one has few.
     (users.list_users, "first", lambda s, w: users.list_users(s, None, PAGE), 5 * PAGE),
     (users.list_users, "later", lambda s, w: users.list_users(s, "somebody-5", PAGE), 5 * PAGE),
+    (clusters.list_clusters, "first", lambda s, w: clusters.list_clusters(s, 60.0, None, PAGE), 5 * PAGE),
+    (clusters.list_targets, "all", lambda s, w: clusters.list_targets(s), 1000),
+    (clusters.list_runs, "of one", lambda s, w: clusters.list_runs(s, "local", PAGE), 5 * PAGE),
     (projects.list_projects, "of an admin", lambda s, w: projects.list_projects(s, ALL, "project-05", PAGE), PAGE),
     (projects.list_projects, "of a member", lambda s, w: projects.list_projects(s, w.actor, None, PAGE), PAGE),
     (members.list_members, "first", lambda s, w: members.list_members(s, w.project, None, PAGE), PAGE),
