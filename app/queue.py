@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # Postgres channels; a notification's payload is never read for anything but to skip needless work.
 DUE, ADMISSION, LOG, RUN_CHANGED = "berth_due", "berth_admission", "berth_log", "berth_run"
-NOTIFICATION = "berth_notification"
+NOTIFICATION, CLUSTER = "berth_notification", "berth_cluster"
 
 _MARK_DUE = text(
     "with marked as (update run set due_at = now() where id = :run_id returning 1)"
@@ -32,6 +32,7 @@ _MARK_ALL_DUE = text(
 )
 _WAKE_ADMISSION_SQL = "select pg_notify('berth_admission', '')"
 _WAKE_ADMISSION = text(_WAKE_ADMISSION_SQL)
+_WAKE_CLUSTERS = text("select pg_notify('berth_cluster', '')")
 
 
 def mark_due(session: Session, run_id: uuid.UUID) -> None:
@@ -47,6 +48,11 @@ def mark_all_due(session: Session, run_ids: Sequence[uuid.UUID]) -> None:
 def wake_admission(session: Session) -> None:
     """Says that the line or what is free has changed. Part of the caller's transaction."""
     session.execute(_WAKE_ADMISSION)
+
+
+def wake_clusters(session: Session) -> None:
+    """Says that a cluster is to be looked at. Part of the caller's transaction."""
+    session.execute(_WAKE_CLUSTERS)
 
 
 def wake_admission_of_many(session: Session) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.home import default_home, generated_secret
@@ -137,6 +137,15 @@ class NotificationSettings(BaseModel):
         return [str(ip_network(text)) for text in texts]
 
 
+class ClusterSettings(BaseModel):
+    """How the controller reaches the cluster that it runs in: the files of its pod, and the API server's name; and how
+    long clusters try to pull an image before the attempt is given up."""
+
+    in_cluster_folder: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    in_cluster_server: str = "https://kubernetes.default.svc"
+    image_patience_seconds: float = Field(default=600.0, ge=0)
+
+
 class Settings(BaseSettings):
     """All settings. `trial` is one machine with generated secrets; without it, secrets must be given."""
 
@@ -158,6 +167,7 @@ class Settings(BaseSettings):
     objects: ObjectSettings = ObjectSettings()
     mail: MailSettings = MailSettings()
     notifications: NotificationSettings = NotificationSettings()
+    clusters: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _secrets_outside_trial(self) -> "Settings":
@@ -181,7 +191,9 @@ class Settings(BaseSettings):
     @property
     def console_url(self) -> str:
         """Where people find the console, without a slash at the end."""
-        return (self.web.url or f"http://localhost:{self.web.port}").rstrip("/")
+        everywhere = self.web.host in ("", "127.0.0.1", "::1", "0.0.0.0", "::", "localhost")  # noqa: S104 - compared only
+        own = f"http://localhost:{self.web.port}" if everywhere else self.run_url
+        return (self.web.url or own).rstrip("/")
 
     @property
     def run_url(self) -> str:
@@ -246,3 +258,12 @@ def read_keys(text: str) -> list[bytes]:
 def get_settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()
+
+
+def describe(error: ValidationError) -> str:
+    """A line per setting that cannot be used."""
+    lines = []
+    for part in error.errors():
+        place = "__".join(str(name).upper() for name in part["loc"])
+        lines.append(f"BERTH_{place}: {part['msg']}" if place else part["msg"].removeprefix("Value error, "))
+    return "; ".join(lines)

@@ -6,16 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from app.clusters.base import (
-    NO_SECRETS,
-    Capacity,
-    LogPiece,
-    ObjectStatus,
-    OutputFile,
-    ProcessPlan,
-    ReplicaStatus,
-    SecretValues,
-)
+from app.clusters.base import NO_SECRETS, Capacity, LogPiece, ObjectStatus, OutputFile, ReplicaStatus, SecretValues
+from app.workloads.plans import RunPlan
 
 
 class FakeCluster:
@@ -29,7 +21,7 @@ class FakeCluster:
     def __init__(self, capacity: Capacity | None = None) -> None:
         self.size = capacity or Capacity(4000, 8 << 30, 0)
         self.objects: dict[tuple[str, int], ObjectStatus] = {}
-        self.plans: dict[tuple[str, int], ProcessPlan] = {}
+        self.plans: dict[tuple[str, int], RunPlan] = {}
         self.environments: dict[tuple[str, int], dict[str, Any]] = {}
         self.calls: Counter[str] = Counter()
 
@@ -39,7 +31,7 @@ class FakeCluster:
     def capacity(self) -> Capacity:
         return self.size
 
-    def start(self, plan: ProcessPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
+    def start(self, plan: RunPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
         self.calls["start"] += 1
         key = (plan.run_id, plan.attempt)
         self.plans.setdefault(key, plan)
@@ -47,7 +39,7 @@ class FakeCluster:
         self.objects.setdefault(key, ObjectStatus(*key, [running], gone=False))
         return {"name": f"{plan.run_id}-{plan.attempt}"}
 
-    def stop(self, run_id: str, attempt: int, grace_seconds: int) -> None:
+    def stop(self, run_id: str, attempt: int, grace_seconds: int, project_id: str = "") -> None:
         self.calls["stop"] += 1
         found = self.objects.get((run_id, attempt))
         if found is None or not found.gone:
@@ -65,6 +57,9 @@ class FakeCluster:
         self.objects[run_id, attempt] = ObjectStatus(
             run_id, attempt, [ReplicaStatus(0, "lost", cause="lost")], gone=True
         )
+
+    def refresh(self) -> None:
+        """Nothing: each list is read anew."""
 
     def statuses(self) -> list[ObjectStatus]:
         return list(self.objects.values())

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from app.workloads.plans import RunPlan
+
 
 class ClusterUnavailable(Exception):
     """The cluster does not answer; try again after `retry_after` seconds."""
@@ -30,15 +32,6 @@ class Capacity:
     cpu_millis: int
     memory_bytes: int
     gpus: int
-
-
-@dataclass(frozen=True)
-class SecretRef:
-    """A secret by name, and the environment variable or the file in $BERTH_SECRETS that gets its value."""
-
-    name: str
-    env: str | None = None
-    file: str | None = None
 
 
 class SecretValues:
@@ -69,36 +62,14 @@ NO_SECRETS = SecretValues()
 
 
 @dataclass(frozen=True)
-class ProcessPlan:
-    """All that is needed to run one attempt as local processes. Pure data, written to disk as JSON.
-
-    `command` runs in the unpacked snapshot. `python` is the interpreter to put first on the path,
-    `requirements` a file of the snapshot to make a virtual environment from; at most one is set.
-    """
-
-    run_id: str  # public id
-    attempt: int
-    replicas: int
-    command: list[str]
-    env: dict[str, str]
-    snapshot_digest: str | None
-    snapshot_project: str | None  # project id (uuid) whose snapshot it is
-    python: str | None
-    requirements: str | None
-    cpu_millis: int
-    memory_bytes: int
-    timeout_seconds: int | None
-    grace_seconds: int
-    log_bytes: int
-    secrets: list[SecretRef] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class ReplicaStatus:
     """What one process looks like now. `phase`: starting, running, ended or lost.
 
     Times are seconds since the epoch. `cause` is a value of domain/states.py:Cause when it ended other
-    than well. `usage`: cpu_seconds, max_rss_bytes where they are known.
+    than well. `usage`: cpu_seconds, max_rss_bytes where they are known. `finding`: why it does not start or how it
+    ended, as clusters/pod_findings.py has it ({"code": ..., its evidence}), where the cluster knows more than `cause`.
+    `failed_at`: when it told the error that ended it, where that is known and matters (domain/gangs.py).
+    `pod`: the name of the pod that it is, on Kubernetes while it runs.
     """
 
     index: int
@@ -110,18 +81,22 @@ class ReplicaStatus:
     started_at: float | None = None
     finished_at: float | None = None
     usage: dict[str, float] = field(default_factory=dict)
+    finding: dict[str, Any] | None = None
+    failed_at: float | None = None
+    pod: str | None = None
 
 
 @dataclass(frozen=True)
 class ObjectStatus:
     """The state of one (run, attempt) in a cluster. `gone` means that nothing of it is alive any more, `described`
-    that `environment` says what it runs in."""
+    that `environment` says what it runs in. `image` is the container image that it got, see domain/images.py."""
 
     run_id: str
     attempt: int
     replicas: list[ReplicaStatus]
     gone: bool
     described: bool = False
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +110,10 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class LogPiece:
-    """Bytes of a replica's log file from `offset` on: whole records only, in the format of stores/logs.py."""
+    """Bytes of a replica's log from `offset` on: whole records only, in the format of stores/logs.py.
+
+    Reading goes on at `end_offset`. What the number means is the cluster's own: a place in a file, or a time.
+    """
 
     data: bytes
     end_offset: int
@@ -152,7 +130,7 @@ class Cluster(Protocol):
     def capacity(self) -> Capacity:
         """What is there for runs in all. Raises ClusterUnavailable."""
 
-    def start(self, plan: ProcessPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
+    def start(self, plan: RunPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
         """Starts the attempt, or adopts it where it was started before; returns an opaque handle.
 
         `secrets` are the values that the plan names. They are needed, and looked at, only where the program
@@ -162,27 +140,33 @@ class Cluster(Protocol):
         it should be tried again, and for an object by that name with another spec, which may be alive.
         """
 
-    def stop(self, run_id: str, attempt: int, grace_seconds: int) -> None:
+    def stop(self, run_id: str, attempt: int, grace_seconds: int, project_id: str = "") -> None:
         """Asks the attempt to end: a signal, and after the grace the end of everything it started.
 
-        Returns at once. An attempt that was never started can never be started afterwards.
+        Returns at once, and may be asked again until the attempt is gone. An attempt of the project that was never
+        started can never be started afterwards.
         """
 
+    def refresh(self) -> None:
+        """Makes the next `statuses` tell of no earlier time than this call. Raises ClusterUnavailable."""
+
     def statuses(self) -> list[ObjectStatus]:
-        """A fresh list of all objects that are ours and have not been cleaned up."""
+        """All objects that are ours and have not been cleaned up, as of a moment ago; after `refresh` as of then."""
 
     def wait_for_change(self, timeout: float) -> None:
         """Returns when something may have changed, or after `timeout` seconds. A hint only."""
 
     def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
-        """The next whole log records from `offset` on; empty when there is nothing new."""
+        """The next whole log records from `offset` on (0: the first); empty when there is nothing new, and where the
+        attempt is gone only when all of it was read. Raises ClusterUnavailable where that cannot be told now."""
 
     def read_usage(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
         """The next whole lines of what the replica used, from `offset` on, in the format of domain/usage.py; empty
         when there is nothing new, and where this cluster measures nothing."""
 
-    def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]:
-        """The regular files in the attempt's output folder; links and special files are left out."""
+    def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile] | None:
+        """The regular files in the attempt's output folder; links and special files are left out. None where the
+        attempt itself sends what it leaves to Berth."""
 
     def environment(self, run_id: str, attempt: int) -> dict[str, Any] | None:
         """What the attempt's program runs in, as its interpreter said, and the `platform`; None while nobody knows.

@@ -34,7 +34,6 @@ from app.clusters.base import (
     LogPiece,
     ObjectStatus,
     OutputFile,
-    ProcessPlan,
     ReplicaStatus,
     SecretValues,
 )
@@ -46,6 +45,7 @@ from app.clusters.local_wrapper.child import end_remains
 from app.clusters.local_wrapper.folder import Folder, send_hint
 from app.clusters.local_wrapper.meter import NAME as USAGE
 from app.settings import LimitSettings, LocalSettings
+from app.workloads.plans import RunPlan, what_runs
 from berth import __version__ as berth_version
 
 FetchSnapshot = Callable[[str, str], Iterator[bytes]]
@@ -95,7 +95,7 @@ class LocalCluster:
     def capacity(self) -> Capacity:
         return local_facts.read_capacity(self._settings)
 
-    def start(self, plan: ProcessPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
+    def start(self, plan: RunPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
         """A plan that differs only in what Berth adds, such as its address, is the same; the first stays in force,
         and so do the values of its secrets until the program has begun.
 
@@ -119,7 +119,7 @@ class LocalCluster:
             raise ClusterUnavailable(f"the run's files cannot be made: {error}") from error
         return handle
 
-    def stop(self, run_id: str, attempt: int, grace_seconds: int) -> None:
+    def stop(self, run_id: str, attempt: int, grace_seconds: int, project_id: str = "") -> None:  # noqa: ARG002
         folder = self._folder(run_id, attempt)
         if Path(folder.tombstone).exists() or folder.exists("exit.json"):
             return
@@ -136,6 +136,9 @@ class LocalCluster:
             if wrapper is not None and processes.send(wrapper, signal.SIGUSR1):
                 return
             time.sleep(0.005)
+
+    def refresh(self) -> None:
+        """Nothing: each list is read anew."""
 
     def statuses(self) -> list[ObjectStatus]:
         """An attempt without a wrapper whose program never began is "starting" and not gone: call `start` again.
@@ -230,7 +233,7 @@ class LocalCluster:
                 with suppress(FileNotFoundError, NotADirectoryError), os.scandir(run.path) as attempts:
                     yield from sorted(entry.path for entry in attempts if entry.name.isdigit())
 
-    def _write_plan(self, folder: Folder, plan: ProcessPlan) -> None:
+    def _write_plan(self, folder: Folder, plan: RunPlan) -> None:
         Path(folder.path).mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = Path(folder.file(f".plan.{os.getpid()}.{threading.get_ident()}"))
         try:
@@ -239,7 +242,7 @@ class LocalCluster:
             Path(folder.file("plan.json")).hardlink_to(draft)
         except FileExistsError:
             there = folder.read("plan.json") or {}
-            if _what_runs(there) != _what_runs(asdict(plan)):
+            if what_runs(there) != what_runs(asdict(plan)):
                 # Not a refusal: what is there may be alive, and must not be shown as ended.
                 raise ClusterUnavailable(
                     f"attempt {plan.attempt} of {plan.run_id} exists here with another plan", retry_after=60.0
@@ -247,7 +250,7 @@ class LocalCluster:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _fetch(self, folder: Folder, plan: ProcessPlan) -> None:
+    def _fetch(self, folder: Folder, plan: RunPlan) -> None:
         """Puts the snapshot's archive into the folder, verified."""
         if plan.snapshot_digest is None or folder.exists("snapshot.tar.gz"):
             return
@@ -255,7 +258,7 @@ class LocalCluster:
         digest = hashlib.sha256()
         try:
             with draft.open("wb") as file:
-                for piece in self._fetch_snapshot(plan.snapshot_project or "", plan.snapshot_digest):
+                for piece in self._fetch_snapshot(plan.project_id, plan.snapshot_digest):
                     digest.update(piece)
                     file.write(piece)
             if digest.hexdigest() != plan.snapshot_digest:
@@ -266,7 +269,7 @@ class LocalCluster:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _leave_secrets(self, folder: Folder, plan: ProcessPlan, secrets: SecretValues) -> None:
+    def _leave_secrets(self, folder: Folder, plan: RunPlan, secrets: SecretValues) -> None:
         """Puts the values where the wrapper finds them and removes them again."""
         if not plan.secrets or folder.exists(private.VALUES):
             return
@@ -431,12 +434,6 @@ def _install_settings() -> dict[str, str]:
     folder = ssl.get_default_verify_paths().capath
     trusted = {"UV_SYSTEM_CERTS": "true"} if folder and any(Path(folder).iterdir()) else {}
     return trusted | {key: value for key, value in os.environ.items() if key.upper().startswith(_INSTALL)}
-
-
-def _what_runs(plan: dict[str, Any]) -> dict[str, Any]:
-    """What the run itself asked for, without what Berth's settings and version add."""
-    env = {key: value for key, value in plan.get("env", {}).items() if not key.startswith("BERTH_")}
-    return {"secrets": [], **plan, "env": env, "log_bytes": None}  # earlier versions' plans name no secrets
 
 
 def _ended_replica(end: dict[str, Any]) -> ReplicaStatus:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +12,8 @@ from app.domain.access import Action, Actor
 from app.domain.archives import ArchiveRefused
 from app.domain.capsule import FileChange, file_changes
 from app.domain.comparing import FEWEST, MOST, PACKAGE, Facts, Line, Part, compare
-from app.domain.reasons import REASONS
+from app.domain.images import digest_of
+from app.domain.reasons import REASONS, say_reason
 from app.domain.states import RunState
 from app.errors import N_, Invalid, NotFound
 from app.i18n import translate
@@ -87,6 +89,7 @@ def _facts(row: RunRow, kept: CapsuleRow) -> Facts:
         document.get("version") or None,
         document.get("packages") or None,
         (newest.platform if newest else None) or {},
+        digest_of(newest.image if newest else None),
     )
 
 
@@ -162,8 +165,8 @@ def _outcome(row: RunRow, language: str) -> str:
     state = translate(language, STATE_WORDS[RunState(row.state)])
     if row.state != RunState.FAILED:
         return state
-    known = REASONS.get(row.reason_code or "")
-    why = row.first_error or (translate(language, known.sentence, **(row.reason or {})) if known else "")
+    code = row.reason_code or ""
+    why = row.first_error or (say_reason(partial(translate, language), code, row.reason) if code in REASONS else "")
     return f"{state} ({_short(why)})" if why else state
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.clusters.base import NO_SECRETS, ProcessPlan, SecretRef, SecretValues
+from app.clusters.base import NO_SECRETS, SecretValues
 from app.domain import capsule
 from app.domain.quantities import parse_cpu, parse_duration, parse_memory
 from app.domain.states import TERMINAL, Cause, RunState
@@ -24,6 +24,7 @@ from app.services import secrets, transitions
 from app.services.run_tokens import run_token
 from app.settings import get_settings
 from app.workloads.base import Spec
+from app.workloads.plans import RunPlan, SecretRef, VolumeRef
 from app.workloads.registry import KINDS, read_spec
 
 # How long logs and outputs may keep an ended attempt from being shown as ended.
@@ -60,8 +61,9 @@ class Step:
     act: Act
     pool: str = ""
     public_id: str = ""
+    project_id: str = ""
     attempt: int = 0
-    plan: ProcessPlan | None = None
+    plan: RunPlan | None = None
     secrets: SecretValues = NO_SECRETS
     grace_seconds: int = 0
     is_last: bool = False
@@ -91,12 +93,14 @@ with freed as (
 select pg_notify('berth_due', '') from freed where due_at <= now()
 """)
 _RUN = text("""
-select id, public_id, project_id, name, pool, spec, desired, state, attempt, generation, observed_generation
+select id, public_id, project_id, name, pool, spec, image, desired, state, attempt, generation, observed_generation,
+       reason_code
   from run where id = :run_id and lease_token = :token for update
 """)
 _ATTEMPTS = text("""
 select attempt.number, attempt.state, attempt.handle is not null as is_started, attempt.finished_at,
-       attempt.logs_sealed_at, attempt.outputs_stored_at, attempt.environment, observation.status,
+       attempt.logs_sealed_at, attempt.outputs_stored_at, attempt.environment, attempt.image,
+       observation.status,
        extract(epoch from now() - attempt.admitted_at) as age,
        extract(epoch from now() - observation.seen_at) as seen_ago
   from attempt left join observation on observation.run_id = attempt.run_id and observation.attempt = attempt.number
@@ -104,6 +108,10 @@ select attempt.number, attempt.state, attempt.handle is not null as is_started, 
 """)
 
 
+# What an earlier attempt ran in, so that a tag that has moved since changes nothing.
+_FIRST_IMAGE = text("""
+select image from attempt where run_id = :id and number < :number and image like '%@%' order by number limit 1
+""")
 _GIVE_BACK = text("""
 with ended as (
   update attempt set finished_at = coalesce(to_timestamp(:finished), now()) where run_id = :id and number = :number
@@ -150,11 +158,16 @@ def next_step(session: Session, held: Claim) -> Step:
 
 def _step_of(session: Session, run: Row[Any], attempt: Row[Any]) -> Step | None:
     """The next thing for one attempt, or None when nothing is left to do for it now."""
-    here = {"pool": run.pool, "public_id": run.public_id, "attempt": attempt.number}
+    here = {"pool": run.pool, "public_id": run.public_id, "project_id": str(run.project_id), "attempt": attempt.number}
     if attempt.state in TERMINAL:
         is_last = run.state in TERMINAL and attempt.number == run.attempt
         return Step(Act.CLEAN_UP, is_last=is_last, **here)
     status = attempt.status
+    if status is not None and status.get("image") and attempt.image is None:
+        session.execute(
+            text("update attempt set image = :image where run_id = :id and number = :number"),
+            {"id": run.id, "number": attempt.number, "image": status["image"]},
+        )
     if status is not None and status.get("described") and attempt.environment is None:
         return Step(Act.DESCRIBE, **here)
     if status is not None and status["gone"]:
@@ -163,13 +176,17 @@ def _step_of(session: Session, run: Row[Any], attempt: Row[Any]) -> Step | None:
         grace = parse_duration(_spec(session, run).grace)
         return Step(Act.STOP, grace_seconds=grace, again_in=10.0, **here)
     phases = {replica["phase"] for replica in status["replicas"]} if status else {"starting"}
-    if phases != {"starting"} and attempt.state == RunState.STARTING:
+    if "starting" not in phases and attempt.state == RunState.STARTING:
         transitions.record_running(session, run, attempt)
         return None
+    is_told = status is not None and (run.reason_code or any(one.get("finding") for one in status["replicas"]))
+    if is_told or (status is not None and "starting" in phases):
+        transitions.record_waiting(session, run, attempt)
     # Started, but nothing of it was seen since: start again, which finds what is there.
     is_overdue = attempt.is_started and phases == {"starting"} and attempt.age > 5 and (attempt.seen_ago or 99) > 5
     if not attempt.is_started or is_overdue:
-        plan = _plan(run, _spec(session, run), attempt.number)
+        pinned = session.scalar(_FIRST_IMAGE, {"id": run.id, "number": attempt.number})
+        plan = plan_of(run, _spec(session, run), attempt.number, pinned or run.image)
         values = secrets.resolve(session, run.id, run.project_id, plan.secrets)
         return Step(Act.START, plan=plan, secrets=values, again_in=10.0, **here)
     if phases == {"starting"}:
@@ -205,8 +222,11 @@ def _spec(session: Session, run: Row[Any]) -> Spec:
     return read_spec(capsule.spec_of(kept.manifest, run.spec) if kept else run.spec)
 
 
-def _plan(run: Row[Any], spec: Spec, attempt: int) -> ProcessPlan:
-    """The same plan however often it is made: a repeated start must find what the first one made."""
+def plan_of(run: Row[Any], spec: Spec, attempt: int, image: str | None = None) -> RunPlan:
+    """The same plan however often it is made: a repeated start must find what the first one made.
+
+    `image` by digest, where what the run is to run in is known, takes the place of its spec's.
+    """
     settings = get_settings()
     env = dict(spec.env)
     for name, value in spec.parameters.items():
@@ -221,14 +241,14 @@ def _plan(run: Row[Any], spec: Spec, attempt: int) -> ProcessPlan:
         "BERTH_URL": settings.run_url,
         "BERTH_TOKEN": run_token(run.public_id, attempt),
     }
-    return ProcessPlan(
+    return RunPlan(
         run_id=run.public_id,
         attempt=attempt,
         replicas=spec.replicas,
         command=KINDS[run.spec["kind"]].command(spec),
         env=env,
         snapshot_digest=spec.snapshot,
-        snapshot_project=str(run.project_id) if spec.snapshot else None,
+        project_id=str(run.project_id),
         python=spec.python,
         requirements=spec.requirements,
         cpu_millis=parse_cpu(spec.cpu),
@@ -236,7 +256,11 @@ def _plan(run: Row[Any], spec: Spec, attempt: int) -> ProcessPlan:
         timeout_seconds=parse_duration(spec.timeout) if spec.timeout else None,
         grace_seconds=parse_duration(spec.grace),
         log_bytes=settings.limits.log_bytes_per_attempt,
+        image=image or spec.image,
+        gpus=spec.gpus,
+        shared_memory_bytes=parse_memory(spec.shared_memory) if spec.shared_memory else None,
         secrets=[SecretRef(use.name, use.env, use.file) for use in spec.secrets],
+        volumes=[VolumeRef(use.claim, use.path, use.read_only) for use in spec.volumes],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.clusters.base import Capacity, ObjectStatus
+from app.clusters.base import Capacity, ObjectStatus, ReplicaStatus
 from app.services.leases import Term, fence
 
 # Absence is believed when a fresh list has said so twice, this far apart.
@@ -39,7 +39,7 @@ with seen as (
 )
 select pg_notify('berth_due', '') from marked limit 1
 """)
-_MISSING = text("""
+_ABSENT = """
 with listed as (
   select run.id as run_id, given.attempt
     from jsonb_to_recordset(cast(:listed as jsonb)) as given (public_id text, attempt bigint)
@@ -50,9 +50,13 @@ with listed as (
    where cluster.name = :cluster and attempt.state in ('starting', 'running') and attempt.handle is not null
      and attempt.cleaned_at is null
      and not exists (select 1 from listed where listed.run_id = attempt.run_id and listed.attempt = attempt.number)
-), noted as (
+)
+"""
+_IS_ANY_ABSENT = text(f"{_ABSENT} select exists (select 1 from absent)")  # noqa: S608 - no value in it
+_MISSING = text(f"""
+{_ABSENT}, noted as (
   insert into observation (run_id, attempt, status, missing_since)
-  select run_id, number, '{"gone": false, "replicas": [{"index": 0, "phase": "starting"}]}', now() from absent
+  select run_id, number, '{{"gone": false, "replicas": [{{"index": 0, "phase": "starting"}}]}}', now() from absent
   on conflict (run_id, attempt) do update
      set missing_since = coalesce(observation.missing_since, now()),
          seen_at = now(),
@@ -66,14 +70,22 @@ with listed as (
   update run set due_at = now() where id in (select run_id from believed) returning 1
 )
 select pg_notify('berth_due', '') from marked limit 1
-""")
+""")  # noqa: S608 - no value in it
 _LOST = {"gone": True, "replicas": [{"index": 0, "phase": "lost", "cause": "lost"}]}
 
 
 def status_document(status: ObjectStatus) -> dict[str, Any]:
     """What is stored of an object: everything but the ids, which are the row's key."""
-    made: dict[str, Any] = {"gone": status.gone, "replicas": [asdict(replica) for replica in status.replicas]}
+    made: dict[str, Any] = {"gone": status.gone, "replicas": [_replica(one) for one in status.replicas]}
+    made |= {"image": status.image} if status.image else {}
     return made | ({"described": True} if status.described else {})
+
+
+def _replica(status: ReplicaStatus) -> dict[str, Any]:
+    made = asdict(status)
+    if status.pod is None:  # what was written before there were any stays the same
+        made.pop("pod")
+    return made
 
 
 def record_statuses(session: Session, term: Term, statuses: Sequence[ObjectStatus]) -> None:
@@ -87,16 +99,21 @@ def record_statuses(session: Session, term: Term, statuses: Sequence[ObjectStatu
     session.execute(_RECORD, {"statuses": json.dumps(given)})
 
 
+def is_any_absent(session: Session, cluster: str, statuses: Sequence[ObjectStatus]) -> bool:
+    """Whether something that was started there is not among these."""
+    found: bool = session.execute(_IS_ANY_ABSENT, {"listed": _listed(statuses), "cluster": cluster}).scalar_one()
+    return found
+
+
 def record_missing(session: Session, term: Term, cluster: str, statuses: Sequence[ObjectStatus]) -> None:
     """Takes a full and fresh list, and notes which objects that should be there are not in it."""
     fence(session, term)
-    listed = [{"public_id": status.run_id, "attempt": status.attempt} for status in statuses]
     public_ids = [status.run_id for status in statuses]
     session.execute(_LOCK_ABSENT, {"public_ids": public_ids, "cluster": cluster})
     session.execute(
         _MISSING,
         {
-            "listed": json.dumps(listed),
+            "listed": _listed(statuses),
             "cluster": cluster,
             "lost": json.dumps(_LOST),
             "after": _BELIEVED_AFTER_SECONDS,
@@ -104,9 +121,12 @@ def record_missing(session: Session, term: Term, cluster: str, statuses: Sequenc
     )
 
 
+def _listed(statuses: Sequence[ObjectStatus]) -> str:
+    return json.dumps([{"public_id": status.run_id, "attempt": status.attempt} for status in statuses])
+
+
 def leftovers(session: Session, statuses: Sequence[ObjectStatus]) -> list[tuple[str, int]]:
     """Objects of runs we know whose attempt is over and cleaned: a start that came after its own end."""
-    listed = [{"public_id": status.run_id, "attempt": status.attempt} for status in statuses]
     rows = session.execute(
         text("""
         select given.public_id, given.attempt
@@ -115,7 +135,7 @@ def leftovers(session: Session, statuses: Sequence[ObjectStatus]) -> list[tuple[
           join attempt on attempt.run_id = run.id and attempt.number = given.attempt
          where attempt.cleaned_at is not null
         """),
-        {"listed": json.dumps(listed)},
+        {"listed": _listed(statuses)},
     )
     return [(row.public_id, row.attempt) for row in rows]
 

@@ -40,7 +40,7 @@ def list_rooms(session: Session) -> Sequence[Room]:
 def plan_run(session: Session, actor: Actor, project_id: uuid.UUID, spec: Spec, rooms: Sequence[Room]) -> Plan:
     """What submitting this now would lead to, by the rules of admission. Nothing is written or held.
 
-    Raises what a submit would: NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret.
+    Raises what a submit would: NeverFits, UnknownPool, OneReplicaOnly, UnknownSnapshot, UnknownSecret.
     """
     require(actor, Action.RUN_WRITE, project_id)
     runs.check_possible(session, project_id, spec)

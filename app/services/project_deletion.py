@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from app.domain.access import Actor
 from app.errors import N_, Conflict
 from app.models import ApiToken, Membership, Project, Snapshot, User
-from app.services import audit, users
+from app.queue import wake_clusters
+from app.services import audit, project_namespaces, users
 
 RUNS_AT_ONCE = 100
 POINTS_AT_ONCE = 100_000
@@ -31,7 +32,10 @@ class ProjectInUse(Conflict):
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a project, and would go with it. `live_runs` are those that keep it from being deleted."""
+    """What is in a project, and would go with it. `live_runs` are those that keep it from being deleted.
+
+    `namespaces` are "cluster/name"; `kept_pods` is how many attempts have something in them still.
+    """
 
     live_runs: int
     runs: int
@@ -43,6 +47,8 @@ class Contents:
     members: int
     service_accounts: int
     tokens: int
+    namespaces: list[str]
+    kept_pods: int
 
 
 _CONTENTS = text("""
@@ -57,7 +63,12 @@ select
   (select count(*) from "user" where project_id = :id) as service_accounts,
   (select count(*) from api_token t where t.revoked_at is null and t.project_id = :id)
     + (select count(*) from api_token t join "user" u on u.id = t.user_id
-        where t.revoked_at is null and u.project_id = :id and t.project_id is null) as tokens
+        where t.revoked_at is null and u.project_id = :id and t.project_id is null) as tokens,
+  (select coalesce(array_agg(c.name || '/' || n.name order by c.name), '{}') from project_namespace n
+     join cluster c on c.id = n.cluster_id where n.project_id = :id) as namespaces,
+  (select count(*) from attempt a join run r on r.id = a.run_id join pool on pool.name = r.pool
+     join cluster c on c.id = pool.cluster_id
+    where r.project_id = :id and a.cleaned_at is null and c.kind = 'kubernetes') as kept_pods
 from (select count(*) as files, coalesce(sum(bytes), 0)::bigint as bytes from output
         where run_id in (select id from run where project_id = :id)) o,
      (select count(*) as files, coalesce(sum(bytes), 0)::bigint as bytes from snapshot where project_id = :id) s
@@ -143,5 +154,7 @@ def has_runs(session: Session, project_id: uuid.UUID) -> bool:
 
 def forget(session: Session, project_id: uuid.UUID) -> None:
     """Removes the row of a deleted project whose runs and objects are gone, with what still refers to it."""
+    project_namespaces.begin_deletion(session, project_id)
     session.execute(delete(Snapshot).where(Snapshot.project_id == project_id))
     session.execute(delete(Project).where(Project.id == project_id, Project.deleted_at.is_not(None)))
+    wake_clusters(session)

@@ -10,12 +10,14 @@ from app.domain import capsule
 from app.domain.access import Action, Actor
 from app.errors import N_, Conflict, FieldError
 from app.repositories import capsules
+from app.repositories.clusters import LOCAL
 from app.repositories.runs import RunRow, get_run
 from app.services import idempotency, interpreters, secrets
 from app.services.identity import require
 from app.services.runs import Recorded, capacities, has_snapshot, made_of, submit_run
 from app.stores import objects
 from app.workloads.base import Spec
+from app.workloads.debugging import USUAL_TTL, debug_spec
 from app.workloads.registry import KINDS
 
 
@@ -26,6 +28,34 @@ class NotRepeatable(Conflict):
     title = N_("It cannot be run again exactly")
     detail = N_("Something that the run {run} used is not there any more, or is not known. Nothing was submitted.")
     hint = N_("What it is stands under errors. `berth run rerun` without --exact takes what is there now.")
+
+
+class DebugNeedsCluster(Conflict):
+    """A run of this machine has no pod to go into."""
+
+    code = "DEBUG_NEEDS_CLUSTER"
+    title = N_("Debug runs are for clusters")
+    detail = N_("The run {run} is of pool {pool}, which is this machine: there is no pod to open a shell in.")
+    hint = N_(
+        "On this machine run its command yourself, in its folder and environment: both are on the run's page."
+        " For a pod, submit it to the pool of a cluster, and debug that run."
+    )
+
+
+def debug(
+    session: Session, actor: Actor, public_id: str, ttl: str = USUAL_TTL, *, once: idempotency.Claim | None = None
+) -> RunRow:
+    """Submits a run that is as this one in everything, but sleeps for `ttl`, a checked duration, and then succeeds.
+
+    Raises DebugNeedsCluster, pydantic's ValidationError where the spec is not taken any more, and what `submit_run`
+    raises.
+    """
+    run = get_run(session, actor, public_id)
+    require(actor, Action.RUN_WRITE, run.project_id)
+    if run.pool == LOCAL:
+        raise DebugNeedsCluster(run=public_id, pool=run.pool)
+    checked = KINDS[run.kind].spec.model_validate(debug_spec(run.spec, ttl) | {"kind": run.kind, "pool": run.pool})
+    return submit_run(session, actor, run.project_id, checked, run.source, once=once, parent=run, is_debug=True)
 
 
 def rerun(
@@ -59,6 +89,8 @@ def rerun(
         parent=run,
         definition=made_of(run),
         source_text=capsules.find_source_text(session, run.id),
+        keeps_image="image" not in (changes or {}),
+        is_debug=run.is_debug and not {"command", "script"} & (changes or {}).keys(),
     )
 
 
@@ -104,6 +136,7 @@ def rerun_exactly(session: Session, actor: Actor, public_id: str, *, once: idemp
         # The spec is that of the manifest, in which all defaults are written out; what was sent is less.
         exactly=Recorded(_labelled(run), kept.manifest),
         source_text=capsules.find_source_text(session, run.id),
+        is_debug=run.is_debug,
     )
 
 

@@ -19,6 +19,8 @@ from app.domain.states import TERMINAL, Desired, RunState
 from app.errors import N_, FieldError, Invalid, NotFound, TooMany
 from app.faults import crash_point
 from app.queue import mark_due, wake_admission_of_many
+from app.repositories import capsules
+from app.repositories.clusters import LOCAL
 from app.repositories.runs import PLACE, RunRow, get_run
 from app.services import idempotency, secrets
 from app.services.identity import require
@@ -45,6 +47,24 @@ class UnknownPool(Invalid):
     title = N_("There is no such pool")
     detail = N_("There is no pool {pool}. There are: {pools}.")
     hint = N_("Leave the pool out for the default, or name one of those.")
+
+
+class OneReplicaOnly(Invalid):
+    """Several replicas in a place that runs one process for a run."""
+
+    code = "ONE_REPLICA_ONLY"
+    title = N_("This pool runs one replica")
+    detail = N_("It asks for {replicas} replicas, and pool {pool} is this machine, which runs one process for a run.")
+    hint = N_("Ask for one replica, or name the pool of a cluster.")
+
+
+class PoolDraining(Invalid):
+    """Nothing new is to start there."""
+
+    code = "POOL_DRAINING"
+    title = N_("The pool takes no new runs")
+    detail = N_("Pool {pool} belongs to a cluster that an administrator is draining, so nothing new starts there.")
+    hint = N_("Name another pool, or submit it when the cluster is in use again.")
 
 
 class UnknownSnapshot(Invalid):
@@ -94,11 +114,11 @@ def _submit_statement(*, with_key: bool) -> str:
     ), {once if with_key else ""} made as (
       insert into run (id, public_id, project_id, created_by, name, kind, spec, source, tags, experiment, parent_id,
                        definition_id, definition_version, pool, priority, cpu_millis, memory_bytes, gpus, replicas,
-                       reason_code, reason)
+                       image, is_debug, reason_code, reason)
       select %(id)s, %(public_id)s, %(project_id)s, %(actor_id)s, %(name)s, %(kind)s, %(spec)s, %(source)s,
              %(tags)s, %(experiment)s, %(parent_id)s, %(definition_id)s, %(definition_version)s, %(pool)s,
-             %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s, %(replicas)s, 'JUST_SUBMITTED', '{{}}'
-             from {"once" if with_key else "home"}
+             %(priority)s, %(cpu_millis)s, %(memory_bytes)s, %(gpus)s, %(replicas)s, %(image)s, %(is_debug)s,
+             'JUST_SUBMITTED', '{{}}' from {"once" if with_key else "home"}
       returning id, pool, priority, created_at, queued_at
     ), kept as (
       insert into capsule (run_id, manifest, digest, source_text)
@@ -110,7 +130,8 @@ def _submit_statement(*, with_key: bool) -> str:
       insert into audit_entry
         (actor_id, actor_name, verb, object_type, object_id, project_id, after, address, request_id)
       select %(actor_id)s, %(actor_name)s, 'run.submit', 'run', %(public_id)s, %(project_id)s,
-             jsonb_build_object('name', %(name)s::text, 'state', 'queued'), %(address)s, %(request_id)s from made
+             jsonb_build_object('name', %(name)s::text, 'state', 'queued') || %(audited)s::jsonb,
+             %(address)s, %(request_id)s from made
     )
     select home.name, r.created_at, r.queued_at, {PLACE} from made r, home
     """  # noqa: S608 - constants only
@@ -132,13 +153,16 @@ def submit_run(
     definition: MadeOf | None = None,
     exactly: Recorded | None = None,
     source_text: str | None = None,
+    keeps_image: bool = True,
+    is_debug: bool = False,
 ) -> RunRow:
     """Puts a run in line and returns it; it starts when its pool has room.
 
     With a `once` that was used before, the run that it made. `exactly` is what another run has, which this one
-    repeats; else it is made of the spec. `source_text` is the YAML that the sender wrote. Nothing is reserved here:
-    this refuses only what could never start.
-    Raises NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting.
+    repeats; else it is made of the spec. `source_text` is the YAML that the sender wrote. One that names the same image
+    as its parent gets the very same, also where the tag has moved, unless `keeps_image` is false. `is_debug` marks one
+    that only holds a place as its parent's. Nothing is reserved here: this refuses only what could never start.
+    Raises NeverFits, UnknownPool, OneReplicaOnly, UnknownSnapshot, UnknownSecret, TooManyWaiting.
     """
     require(actor, Action.RUN_WRITE, project_id)
     check_startable(session, project_id, spec)
@@ -174,6 +198,9 @@ def submit_run(
         "memory_bytes": asked.memory_bytes,
         "gpus": asked.gpus,
         "replicas": spec.replicas,
+        "is_debug": is_debug,
+        "audited": json.dumps({"debug_of": parent.public_id} if parent and is_debug else {}),
+        "image": _image_of(session, parent, spec) if parent and keeps_image else None,
     }
     if once is not None:
         values |= {"route": once.route, "key": once.key, "body_hash": once.body_hash}
@@ -188,6 +215,14 @@ def submit_run(
     if answer is None:
         raise NotFound
     return get_run(session, actor, answer.location or "")
+
+
+def _image_of(session: Session, parent: RunRow, spec: Spec) -> str | None:
+    """What the parent ran in, by digest, where that is what the spec asks for. One that names no image gets that of
+    its cluster, so only in the same pool it is the same."""
+    if spec.image != parent.spec.get("image") or (spec.image is None and spec.pool != parent.pool):
+        return None
+    return capsules.find_image(session, parent.id)
 
 
 def _new_row(
@@ -235,6 +270,7 @@ def _new_row(
         queued_at=queued_at,
         started_at=None,
         finished_at=None,
+        is_debug=values["is_debug"],
         version=1,
         spec=stored,
         source=source,
@@ -289,6 +325,10 @@ def check_possible(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
 
 def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
     pools = capacities(session)
+    if spec.pool in _draining_seen:
+        others = sorted(pools.keys() - _draining_seen)
+        said = FieldError("/spec/pool", N_("belongs to a cluster that is being drained"), others[0] if others else None)
+        return PoolDraining([said], pool=spec.pool)
     capacity = pools.get(spec.pool)
     if pools and capacity is None:
         return UnknownPool(
@@ -296,6 +336,9 @@ def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
             pool=spec.pool,
             pools=", ".join(sorted(pools)),
         )
+    if spec.replicas > 1 and spec.pool == LOCAL:
+        said = FieldError("/spec/replicas", N_("is more than this machine runs of one run"), "1")
+        return OneReplicaOnly([said], replicas=spec.replicas, pool=spec.pool)
     if capacity is not None and not spec.resources.fits(capacity):
         return _never_fits(spec, capacity)
     return None
@@ -333,8 +376,14 @@ _LINE_LENGTH = text("""
 select count(*) from (select 1 from run where project_id = :id and not archived and state = 'queued' limit :limit) line
 """)
 
+_POOLS = text("""
+select pool.name, cpu_millis, memory_bytes, gpus, cluster.state = 'draining' as is_draining
+  from pool join cluster on cluster.id = pool.cluster_id
+""")
+
 # Both change rarely and are only a first wall, so a submit does not pay a query for them each time.
 _pools_seen: tuple[float, dict[str, Resources]] = (-_POOLS_KEPT_SECONDS, {})
+_draining_seen: set[str] = set()
 _lines_seen: dict[uuid.UUID, tuple[float, int]] = {}
 
 
@@ -347,10 +396,11 @@ def forget_what_was_seen() -> None:
 
 def capacities(session: Session) -> dict[str, Resources]:
     """What each pool has in all, by its name, as it was at most some seconds ago."""
-    global _pools_seen
+    global _pools_seen, _draining_seen
     seen, pools = _pools_seen
     if time.monotonic() - seen > _POOLS_KEPT_SECONDS:
-        rows = session.execute(text("select name, cpu_millis, memory_bytes, gpus from pool"))
+        rows = session.execute(_POOLS).all()
+        _draining_seen = {row.name for row in rows if row.is_draining}
         pools = {row.name: Resources(row.cpu_millis, row.memory_bytes, row.gpus) for row in rows}
         _pools_seen = (time.monotonic(), pools)
     return pools

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from app.clusters.base import SecretRef, SecretValues
+from app.clusters.base import SecretValues
 from app.domain.access import Action, Actor
 from app.domain.names import SECRET_NAME
 from app.errors import N_, Conflict, FieldError, Invalid, NotFound
@@ -25,6 +25,7 @@ from app.services.identity import require
 from app.services.sealing import CannotOpen, KeyRing, Sealed
 from app.settings import get_settings
 from app.workloads.base import Spec
+from app.workloads.plans import SecretRef
 
 MAX_VALUE_BYTES = 64 << 10
 MAX_DESCRIPTION = 200

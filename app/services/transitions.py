@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from app.domain import gangs
+from app.domain.pod_reasons import POD_REASONS
 from app.domain.states import TERMINAL, Cause, RunState, advance, may_retry
 from app.queue import wake_admission
 
@@ -33,6 +35,23 @@ def record_running(session: Session, run: Row[Any], attempt: Row[Any]) -> None:
         {"id": run.id, "number": attempt.number, "started": started},
     )
     _move(session, run, RunState.RUNNING, code="started", started=started, data={"attempt": attempt.number})
+
+
+def record_waiting(session: Session, run: Row[Any], attempt: Row[Any]) -> None:
+    """Why it has not begun although its cluster has it, or why nobody knows whether it still runs; nothing where all is
+    well."""
+    replicas = attempt.status["replicas"]
+    found = next((one for one in replicas if (one.get("finding") or {}).get("code") in POD_REASONS), None)
+    finding = {**found["finding"], **gangs.which(found, replicas)} if found else {}
+    code = finding.pop("code", None)
+    session.execute(
+        text("""
+        update run set reason_code = :code, reason = cast(:args as jsonb), version = version + 1
+         where id = :id and state in ('starting', 'running')
+           and (reason_code, reason) is distinct from (cast(:code as text), cast(:args as jsonb))
+        """),
+        {"id": run.id, "code": code, "args": json.dumps(finding if code else {})},
+    )
 
 
 def record_end(session: Session, run: Row[Any], attempt: Row[Any], retries: dict[Cause, int]) -> None:
@@ -96,7 +115,7 @@ def _result(run: Row[Any], attempt: Row[Any]) -> _Result:
     """From the replica that failed first, or from the first one when all went well."""
     replicas = attempt.status["replicas"]
     failed = [replica for replica in replicas if replica.get("cause") or replica.get("phase") == "lost"]
-    first = min(failed or replicas, key=lambda replica: replica.get("finished_at") or 0)
+    first = min(failed or replicas, key=gangs.order_of_failure)
     cause = Cause(first.get("cause") or Cause.LOST) if failed else None
     if run.desired == RunState.STOPPED and cause in {Cause.LOST, Cause.FAILED}:
         cause = Cause.STOPPED
@@ -109,6 +128,11 @@ def _result(run: Row[Any], attempt: Row[Any]) -> _Result:
         "START_FAILED": {"message": first.get("message", "")},
         "STOPPED": {"by": ""},
     }.get(code or "", {})
+    finding = dict(first.get("finding") or {})
+    if cause is not Cause.STOPPED and finding.get("code") in POD_REASONS:
+        code, args = finding.pop("code"), finding
+    if cause not in {None, Cause.STOPPED, Cause.TIMED_OUT}:
+        args = {**args, **gangs.which(first, replicas)}
     return _Result(
         state=state,
         cause=cause,

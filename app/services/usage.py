@@ -68,7 +68,7 @@ def read_report(session: Session, row: RunRow, attempt: int | None, replica: int
     stored = usage.find_usage(session, row.id, chosen, replica)
     slices = unpack(stored.slices) if stored else []
     state = _state(found, slices)
-    asked = Asked(row.cpu_millis, row.memory_bytes, row.gpus)
+    asked = Asked(*(whole // row.replicas for whole in (row.cpu_millis, row.memory_bytes, row.gpus)))
     summary = summarise(slices, asked)
     reason = None
     if stored is not None and (summary is None or not summary.gpus):

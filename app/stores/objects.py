@@ -63,6 +63,11 @@ def output_key(project_id: uuid.UUID, run_id: uuid.UUID, attempt: int, path: str
     return f"{project_prefix(project_id)}outputs/{run_id}/{attempt}/{hashlib.sha256(path.encode()).hexdigest()}"
 
 
+def checkpoint_key(project_id: uuid.UUID, run_id: uuid.UUID) -> str:
+    """Where the run's checkpoint folder is while attempts may go on from it."""
+    return f"{project_prefix(project_id)}checkpoints/{run_id}"
+
+
 def log_key(project_id: uuid.UUID, run_id: uuid.UUID, attempt: int, replica: int, first_line: int) -> str:
     """A new place for a sealed piece of log; never the same twice, so that two writers cannot meet."""
     return f"{project_prefix(project_id)}logs/{run_id}/{attempt}/{replica}/{first_line}-{uuid.uuid4().hex}"

@@ -1,4 +1,7 @@
-"""The controller: one process of leased loops. `python -m app.workers.controller [loop ...]` runs all or some."""
+"""The controller: one process of leased loops. `python -m app.workers.controller [loop ...]` runs all or some.
+
+The loops of clusters that an administrator added (cluster_loops.py) run where all do.
+"""
 
 import signal
 import sys
@@ -8,9 +11,11 @@ from collections.abc import Callable
 import structlog
 
 from app.observability import configure_logging
-from app.queue import ADMISSION, DUE, NOTIFICATION
+from app.queue import ADMISSION, CLUSTER, DUE, NOTIFICATION
 from app.settings import get_settings
 from app.workers import admission, logs, retention, usage
+from app.workers.cluster_looks import Looker
+from app.workers.cluster_loops import ClusterLoops
 from app.workers.clusters import LOCAL, local_cluster
 from app.workers.dispatch import Dispatcher
 from app.workers.housekeeping import tidy
@@ -30,6 +35,7 @@ def make_loops(stopping: threading.Event) -> dict[str, Loop]:
         "notifications": Loop(
             "notifications", Notifier().work, Listener(NOTIFICATION, stopping).wait, min(sweep, 2.0), stopping
         ),
+        "clusters": Loop("clusters", Looker().work, Listener(CLUSTER, stopping).wait, sweep, stopping),
         "housekeeping": Loop("housekeeping", tidy, _sleep(stopping), 60.0, stopping),
         "retention": Loop("retention", retention.work, _sleep(stopping), 30.0, stopping),
     }
@@ -63,6 +69,10 @@ def main(names: list[str]) -> int:
     threads = [
         threading.Thread(target=loop.run, name=name) for name, loop in loops.items() if not names or name in names
     ]
+    if not names:
+        sweep = get_settings().convergence.sweep_seconds
+        of_clusters = ClusterLoops(Listener(CLUSTER, stopping).wait, sweep, stopping)
+        threads.append(threading.Thread(target=of_clusters.run, name="loops of clusters"))
     for thread in threads:
         thread.start()
     log.info("controller runs", loops=[thread.name for thread in threads])

@@ -26,7 +26,8 @@ def tidy(term: Term) -> bool:
 def remove_deleted_projects(term: Term) -> bool:
     """Goes on with the removal of a deleted project: its runs, then its objects, then its row; whether there is more.
 
-    Interrupted anywhere, the next round goes on from there.
+    Interrupted anywhere, the next round goes on from there. Its namespaces are asked to go once no run is left; the
+    loop of clusters sees to that, and a cluster that is silent holds up nothing else.
     """
     with read_session() as session:
         project_id = project_deletion.find_deleted(session)

@@ -65,7 +65,8 @@ def _read(cluster: HasLogs, sources: list[LogSource]) -> tuple[list[NewChunk], l
         try:
             piece = cluster.read_log(source.public_id, source.attempt, source.replica, source.offset, READ_BYTES)
         except ClusterUnavailable as error:
-            log.warning("the log of %s-%d cannot be read now: %s", source.public_id, source.attempt, error)
+            level = logging.INFO if error.retry_after <= 1.0 else logging.WARNING  # it only takes a moment longer
+            log.log(level, "the log of %s-%d cannot be read now: %s", source.public_id, source.attempt, error)
             continue
         except Exception:  # one bad log must not hold up all others
             log.exception("the log of %s-%d cannot be read", source.public_id, source.attempt)

@@ -26,13 +26,17 @@ HOLDER = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
 
 @dataclass
 class Loop:
-    """`work` does one round and returns whether to go on at once. `wait` sleeps until there may be more to do."""
+    """`work` does one round and returns whether to go on at once. `wait` sleeps until there may be more to do.
+
+    `round_seconds` is how long a round may take and the lead be kept, where that is longer than usual.
+    """
 
     name: str
     work: Callable[[Term], bool]
     wait: Callable[[float], None]
     pause: float
     stopping: threading.Event = field(default_factory=threading.Event)
+    round_seconds: float = 0.0
 
     def run(self) -> None:
         """Until `stopping` is set. No error ends the loop: it is logged and the next round tries again."""
@@ -58,7 +62,7 @@ class Loop:
 
     def _lead(self) -> Term | None:
         # Long enough to sleep through a pause, and no longer: it is what a standby waits for.
-        seconds = max(get_settings().convergence.leader_seconds, 2 * self.pause)
+        seconds = max(get_settings().convergence.leader_seconds, 2 * self.pause, self.round_seconds)
         with unit_of_work() as session:
             return leases.acquire(session, self.name, HOLDER, seconds)
 

@@ -20,7 +20,7 @@ import structlog
 from app.db import unit_of_work
 from app.domain import egress
 from app.domain.notifications import TEST, WAITING, one_line, sign
-from app.domain.reasons import REASONS
+from app.domain.reasons import REASONS, say_reason
 from app.errors import N_
 from app.i18n import translate
 from app.integrations import chat, mail, webhook
@@ -217,14 +217,14 @@ def _url(message: Message) -> str:
 
 def _reason(message: Message) -> str:
     reason = message.reason or {}
-    text = REASONS.get(reason.get("code") or "")
-    if text is None:
+    code = reason.get("code") or ""
+    if code not in REASONS:
         return ""
     args = {
         name: ", ".join(map(str, value)) if isinstance(value, list) else value
         for name, value in (reason.get("args") or {}).items()
     }
-    return translate(message.language, text.sentence, **args)
+    return say_reason(partial(translate, message.language), code, args)
 
 
 _SENDERS: dict[str, Send] = {"webhook": _post, "mail": _mail, "chat": _chat}

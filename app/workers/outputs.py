@@ -26,7 +26,7 @@ _PIECE = 1 << 20
 class HasOutputs(Protocol):
     """As much of a cluster as is needed here."""
 
-    def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile]: ...
+    def outputs(self, run_id: str, attempt: int) -> Iterator[OutputFile] | None: ...
 
 
 def store_outputs(cluster: HasOutputs, run_id: uuid.UUID, public_id: str, attempt: int) -> None:
@@ -42,7 +42,13 @@ def store_outputs(cluster: HasOutputs, run_id: uuid.UUID, public_id: str, attemp
     limits = get_settings().limits
     stored: dict[str, dict[str, Any]] = {}
     left_out, left_out_bytes, total = 0, 0, 0
-    for file in cluster.outputs(public_id, attempt):
+    found = cluster.outputs(public_id, attempt)
+    if found is None:
+        with unit_of_work() as session:
+            replaced = outputs.mark_stored(session, run_id, attempt)
+        objects.of(project_id).delete(replaced)
+        return
+    for file in found:
         path = _as_text(file.path)
         if _is_beyond(limits, len(stored), total + file.size) or path in stored:
             left_out, left_out_bytes = left_out + 1, left_out_bytes + file.size

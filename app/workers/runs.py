@@ -14,7 +14,7 @@ import structlog
 from app.clusters.base import Cluster, ClusterRejected, ClusterUnavailable
 from app.db import unit_of_work
 from app.faults import crash_point
-from app.services import convergence
+from app.services import attempt_files, convergence
 from app.services.convergence import Act, Claim, LeaseLostError, Step
 from app.settings import get_settings
 from app.workers.broker import celery
@@ -93,7 +93,7 @@ def _act(held: Claim, step: Step) -> bool:
         crash_point("converge.after_record")
         return False
     if step.act == Act.STOP:
-        cluster.stop(step.public_id, step.attempt, step.grace_seconds)
+        cluster.stop(step.public_id, step.attempt, step.grace_seconds, step.project_id)
         crash_point("converge.after_stop")
         with unit_of_work() as session:
             convergence.record_stop_asked(session, held)
@@ -109,6 +109,8 @@ def _act(held: Claim, step: Step) -> bool:
             convergence.record_described(session, held, step.attempt, found)
     elif step.act == Act.CLEAN_UP:
         cluster.clean_up(step.public_id, step.attempt, last=step.is_last)
+        if step.is_last and cluster.outputs(step.public_id, step.attempt) is None:
+            attempt_files.drop_checkpoint(held.run_id, uuid.UUID(step.project_id))
         crash_point("converge.after_clean_up")
         with unit_of_work() as session:
             convergence.record_cleaned(session, held, step.attempt)

@@ -5,7 +5,7 @@ import time
 import structlog
 
 from app.clusters.base import Cluster, ClusterUnavailable, ObjectStatus
-from app.db import unit_of_work
+from app.db import read_session, unit_of_work
 from app.faults import crash_point
 from app.services import observations
 from app.services.leases import Term
@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 class Watcher:
     """The loop's state for one cluster: what was last written, and when everything was last compared."""
 
-    def __init__(self, cluster: Cluster, kind: str) -> None:
+    def __init__(self, cluster: Cluster, kind: str | None) -> None:
+        """`kind` is None for a cluster whose row and pool the loop "clusters" writes."""
         self._cluster = cluster
         self._kind = kind
         self._written: dict[tuple[str, int], ObjectStatus] = {}
@@ -30,15 +31,16 @@ class Watcher:
         if term != self._term:
             self._term, self._written, self._synced_at = term, {}, 0.0
         now = time.monotonic()
+        is_resync = now - self._synced_at > get_settings().convergence.resync_seconds
+        is_fresh = is_resync and self._refresh()
         try:
             statuses = self._cluster.statuses()
-            if now - self._seen_at > get_settings().convergence.sweep_seconds:
-                self._record_cluster(term)
+            if self._kind is not None and now - self._seen_at > get_settings().convergence.sweep_seconds:
+                self._record_cluster(term, self._kind)
                 self._seen_at = now
         except ClusterUnavailable as error:
             log.warning("cluster does not answer", cluster=self._cluster.name, error=str(error))
             return False
-        is_resync = now - self._synced_at > get_settings().convergence.resync_seconds
         known = {(status.run_id, status.attempt): status for status in statuses}
         changed = [status for key, status in known.items() if is_resync or self._written.get(key) != status]
         if changed:
@@ -49,7 +51,7 @@ class Watcher:
         self._written = known
         # Absence needs two looks, so it is checked more often than everything else.
         if is_resync or now % 10 < 1:
-            self._check_absent(term, statuses)
+            self._check_absent(term, statuses, is_fresh=is_fresh)
         if is_resync:
             self._synced_at = now
         return False
@@ -57,14 +59,32 @@ class Watcher:
     def wait(self, timeout: float) -> None:
         self._cluster.wait_for_change(timeout)
 
-    def _record_cluster(self, term: Term) -> None:
+    def _record_cluster(self, term: Term, kind: str) -> None:
         capacity, facts = self._cluster.capacity(), self._cluster.facts()
         with unit_of_work() as session:
-            observations.record_cluster(session, term, self._cluster.name, self._kind, capacity, facts)
+            observations.record_cluster(session, term, self._cluster.name, kind, capacity, facts)
 
-    def _check_absent(self, term: Term, statuses: list[ObjectStatus]) -> None:
+    def _refresh(self) -> bool:
+        """Whether what is told next is of now: a watch may be silent, or have lost something, and nobody knows."""
+        try:
+            self._cluster.refresh()
+        except ClusterUnavailable as error:
+            log.warning("cluster cannot be listed", cluster=self._cluster.name, error=str(error))
+            return False
+        return True
+
+    def _check_absent(self, term: Term, statuses: list[ObjectStatus], *, is_fresh: bool = False) -> None:
+        """What was started and is not there counts as missing only when a list of now says so: a program that a silent
+        watch has not told of would be started again beside itself."""
+        with read_session() as session:
+            is_any = observations.is_any_absent(session, self._cluster.name, statuses)
+        if is_any and not is_fresh:
+            if not self._refresh():
+                return
+            statuses = self._cluster.statuses()
         with unit_of_work() as session:
-            observations.record_missing(session, term, self._cluster.name, statuses)
+            if is_any:
+                observations.record_missing(session, term, self._cluster.name, statuses)
             late = observations.leftovers(session, statuses)
         if late:  # many were only cleaned since the list was read
             statuses = self._cluster.statuses()

@@ -105,6 +105,10 @@ AbsolutePath = Annotated[str, StringConstraints(pattern=patterns.ABSOLUTE_PATH)]
 Image = Annotated[str, StringConstraints(pattern=patterns.IMAGE)]
 
 
+MOST_REPLICAS = 128
+"""Each costs the controller a connection while its log is followed."""
+
+
 def _each_once(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
@@ -133,6 +137,27 @@ class SecretUse(Ruled):
             raise BadValue(N_("give either env or file"))
 
 
+_KEPT_FOLDERS = ("berth", "dev", "proc", "sys")
+
+
+def _mountable(path: str) -> str:
+    if path.split("/")[1] in _KEPT_FOLDERS:
+        raise BadValue(N_("{path} is Berth's own or the system's; choose another folder, such as /mnt/data"), path=path)
+    return path
+
+
+class VolumeUse(Ruled):
+    """A volume claim of the project's namespace, by name, and the folder at which the program finds it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    claim: Annotated[str, StringConstraints(pattern=patterns.CLAIM), Field(examples=["datasets"])]
+    path: Annotated[
+        str, StringConstraints(pattern=patterns.FOLDER), AfterValidator(_mountable), Field(examples=["/mnt/datasets"])
+    ]
+    read_only: Annotated[bool, Field(strict=True, description="Whether the program may only read it.")] = False
+
+
 class Spec(Ruled):
     """What a user says of a piece of work. Fields that nobody knows are refused, not ignored."""
 
@@ -149,12 +174,20 @@ class Spec(Ruled):
         list[SecretUse],
         Field(max_length=20, description="Secrets of the project that the program is given, by name."),
     ] = []
+    volumes: Annotated[
+        list[VolumeUse],
+        Field(max_length=20, description="Volume claims of the project's namespace that it mounts, on clusters."),
+    ] = []
     parameters: Annotated[
         dict[ParameterName, Parameter],
         Field(max_length=500, description="Values the program reads; each is also BERTH_PARAM_<NAME>."),
     ] = {}
     cpu: Annotated[Cpu, Field(description="CPU cores for each replica.")] = "1"
     memory: Annotated[Memory, Field(description="Memory for each replica, in binary units.")] = "1Gi"
+    shared_memory: Annotated[
+        Memory | None,
+        Field(description="Size of /dev/shm, a part of the memory, on clusters; half of the memory unless said."),
+    ] = None
     gpus: Annotated[int, Field(ge=0, le=1024, strict=True, description="Whole GPUs for each replica.")] = 0
     pool: Annotated[str, StringConstraints(pattern=patterns.POOL), Field(description="Node pool.")] = "local"
     priority: Annotated[Literal["low", "normal", "high"], Field(description="Place in line.")] = "normal"
@@ -167,7 +200,15 @@ class Spec(Ruled):
     ] = {"lost": 2}
     timeout: Annotated[Duration | None, Field(description="How long an attempt may run.")] = None
     grace: Annotated[Duration, Field(description="Time between the request to end and the kill.")] = "30s"
-    replicas: Annotated[int, Field(ge=1, le=1, strict=True, description="Processes that run side by side.")] = 1
+    replicas: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MOST_REPLICAS,
+            strict=True,
+            description="Pods that run side by side and find each other, on clusters.",
+        ),
+    ] = 1
     snapshot: Annotated[Digest | None, Field(description="SHA-256 of the uploaded code.")] = None
     python: Annotated[
         AbsolutePath | None,
@@ -177,6 +218,12 @@ class Spec(Ruled):
         RelativePath | None,
         Field(description="A requirements file of the snapshot to make an environment from."),
     ] = None
+
+    @rule("shared_memory", "memory")
+    def _shared_memory_of_memory(self) -> None:
+        if self.shared_memory is not None and parse_memory(self.shared_memory) > parse_memory(self.memory):
+            message = N_("is a part of the memory, and so at most {memory}")
+            raise BadValue(message, self.memory, memory=self.memory).at("/shared_memory")
 
     @rule("python", "requirements")
     def _one_python(self) -> None:
@@ -197,6 +244,15 @@ class Spec(Ruled):
                 message = N_("{name} is set twice, by env or by secrets")
                 raise BadValue(message, name=place.removeprefix("/")).at(f"/secrets/{number}")
             taken.add(place)
+
+    @rule("volumes", "pool")
+    def _places_of_volumes(self) -> None:
+        if self.volumes and self.pool == "local":
+            raise BadValue(N_("volumes are there on clusters only; name the pool of one")).at("/volumes")
+        paths = [use.path for use in self.volumes]
+        for number, path in enumerate(paths):
+            if path in paths[:number]:
+                raise BadValue(N_("two volumes cannot be at {path}"), path=path).at(f"/volumes/{number}")
 
     @property
     def resources(self) -> Resources:

@@ -13,6 +13,8 @@ ABSOLUTE_PATH = r"^/[^\x00-\x1f]{1,1023}$"
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$"
 SECRET = rf"^{SECRET_NAME.pattern}$"
 SECRET_FILE = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"
+CLAIM = r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$"
+FOLDER = r"^(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){1,10}$"
 POOL = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 
@@ -74,6 +76,20 @@ IN_WORDS: dict[str, Words] = {
             " or dashes after it, such as {example}"
         ),
         "key.json",
+    ),
+    CLAIM: Words(
+        N_(
+            "must be the name of a volume claim: up to 253 small letters (a to z), digits, dots or dashes, with a"
+            " letter or a digit at both ends, such as {example}"
+        ),
+        "datasets",
+    ),
+    FOLDER: Words(
+        N_(
+            "must be a folder that begins with a slash, of at most 10 parts of letters (A to Z), digits, dots, dashes"
+            " or underscores and not beginning with a dot or a dash, such as {example}"
+        ),
+        "/mnt/datasets",
     ),
     POOL: Words(
         N_(

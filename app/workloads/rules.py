@@ -5,6 +5,7 @@ runs when those are: whoever mends a text learns of all that is wrong with it at
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -87,13 +88,19 @@ def _read(model: type[BaseModel], fields: tuple[str, ...], value: Mapping[str, A
     """What a rule sees: the sound fields that it names, as the model would have them."""
     made = SimpleNamespace()
     for name in fields:
-        about = model.model_fields[name]
         if name in value:
-            annotation: Any = Annotated[about.annotation, about]
-            setattr(made, name, TypeAdapter(annotation).validate_python(value[name]))
+            setattr(made, name, _reader(model, name).validate_python(value[name]))
         else:
-            setattr(made, name, about.get_default(call_default_factory=True))
+            setattr(made, name, model.model_fields[name].get_default(call_default_factory=True))
     return made
+
+
+@cache
+def _reader(model: type[BaseModel], field: str) -> TypeAdapter[Any]:
+    """To make one takes longer than to read a whole spec, and forms ask with every key that is pressed."""
+    about = model.model_fields[field]
+    annotation: Any = Annotated[about.annotation, about]
+    return TypeAdapter(annotation)
 
 
 def _broken(check: Callable[[Any], None], made: Any) -> Iterator[InitErrorDetails]:

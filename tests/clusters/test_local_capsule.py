@@ -43,20 +43,20 @@ def test_a_run_says_its_interpreter_and_packages(any_world: World) -> None:
 
 def test_an_environment_of_requirements_is_told(world: World) -> None:
     digest = snapshot(world, "one")
-    plan = world.plan(snapshot_digest=digest, snapshot_project="p", python=None, requirements="requirements.txt")
+    plan = world.plan(snapshot_digest=digest, project_id="p", python=None, requirements="requirements.txt")
     assert world.run(plan).exit_code == 0
     assert dict(read_environment(told(world, plan)).packages) == {"hello": "7.1"}
 
 
 def test_what_is_installed_later_is_seen(world: World) -> None:
     digest = snapshot(world, "one")
-    plan = world.plan(snapshot_digest=digest, snapshot_project="p", python=None, requirements="requirements.txt")
+    plan = world.plan(snapshot_digest=digest, project_id="p", python=None, requirements="requirements.txt")
     world.run(plan)
     (site,) = (world.home / "local" / "venvs").glob("*/lib/python*/site-packages")
     info = site / "later-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: Later\nVersion: 1.0\n")
-    again = world.plan(snapshot_digest=digest, snapshot_project="p", python=None, requirements="requirements.txt")
+    again = world.plan(snapshot_digest=digest, project_id="p", python=None, requirements="requirements.txt")
     world.run(again)
     assert dict(read_environment(told(world, again)).packages) == {"hello": "7.1", "later": "1.0"}
     kept = world.home / "local" / "environments"

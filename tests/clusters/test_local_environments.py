@@ -43,7 +43,7 @@ def test_an_environment_is_made_once_and_kept(any_world: World) -> None:
     digest = snapshot(any_world, "one")
     plans = [
         any_world.plan(
-            snapshot_digest=digest, snapshot_project="p", python=None, requirements="requirements.txt", command=command
+            snapshot_digest=digest, project_id="p", python=None, requirements="requirements.txt", command=command
         )
         for command in (["python", "main.py"], ["hello"], ["python", "main.py"])
     ]
@@ -60,21 +60,21 @@ def test_an_environment_is_made_once_and_kept(any_world: World) -> None:
 
 def test_the_same_words_in_another_snapshot_are_another_environment(world: World) -> None:
     for text in ("one", "two"):
-        plan = world.plan(snapshot_digest=snapshot(world, text), snapshot_project="p", requirements="requirements.txt")
+        plan = world.plan(snapshot_digest=snapshot(world, text), project_id="p", requirements="requirements.txt")
         assert world.run(plan).exit_code == 0, world.text(plan)
         assert world.log(plan)[-1] == ("o", text)
 
 
 def test_an_empty_file_makes_an_empty_environment(world: World) -> None:
     files: dict[str, str | bytes] = {"requirements.txt": "# nothing\n", "main.py": "import sys\nprint(sys.prefix)"}
-    plan = world.plan(snapshot_digest=world.upload(files), snapshot_project="p", requirements="requirements.txt")
+    plan = world.plan(snapshot_digest=world.upload(files), project_id="p", requirements="requirements.txt")
     assert world.run(plan).exit_code == 0, world.text(plan)
     assert world.log(plan)[-1][1].startswith(f"{world.home}/local/venvs/")
 
 
 def test_what_cannot_be_installed_is_said(world: World) -> None:
     files: dict[str, str | bytes] = {"requirements.txt": "./missing-1.0-py3-none-any.whl\n", "main.py": "print(1)"}
-    plan = world.plan(snapshot_digest=world.upload(files), snapshot_project="p", requirements="requirements.txt")
+    plan = world.plan(snapshot_digest=world.upload(files), project_id="p", requirements="requirements.txt")
     replica = world.run(plan)
     assert replica.cause == "start_failed"
     assert "requirements.txt" in replica.message
@@ -88,7 +88,7 @@ def test_what_cannot_be_installed_is_said(world: World) -> None:
 def test_a_stop_ends_the_preparation(world: World) -> None:
     """The package's own set-up would take a minute."""
     files: dict[str, str | bytes] = {"requirements.txt": "fifo.txt\n", "main.py": "print(1)"}
-    plan = world.plan(snapshot_digest=world.upload(files), snapshot_project="p", requirements="requirements.txt")
+    plan = world.plan(snapshot_digest=world.upload(files), project_id="p", requirements="requirements.txt")
     world.cluster.start(plan)
     world.cluster.stop(plan.run_id, 1, 30)
     replica = world.wait_end(plan)
@@ -102,7 +102,7 @@ def test_a_snapshot_that_leads_outside_is_refused(any_world: World) -> None:
         tar.addfile(member, io.BytesIO())
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     any_world.archives[digest] = buffer.getvalue()
-    plan = any_world.plan(snapshot_digest=digest, snapshot_project="p", command=["true"])
+    plan = any_world.plan(snapshot_digest=digest, project_id="p", command=["true"])
     replica = any_world.run(plan)
     assert replica.cause == "start_failed"
     assert "'../../escaped' is not a path inside the archive" in replica.message
@@ -114,7 +114,7 @@ def test_environments_that_nobody_asked_for_in_a_month_are_removed(world: World)
         "requirements.txt": "",
         "main.py": "import time\nprint('begun', flush=True)\ntime.sleep(600)",
     }
-    used = world.plan(snapshot_digest=world.upload(files), snapshot_project="p", requirements="requirements.txt")
+    used = world.plan(snapshot_digest=world.upload(files), project_id="p", requirements="requirements.txt")
     world.cluster.start(used)
     world.wait_line(used, "begun")
     venvs = world.home / "local" / "venvs"
@@ -136,9 +136,7 @@ def test_a_wheel_of_the_snapshot_is_not_a_name_of_the_index(world: World) -> Non
     for project, text in (("p", "one"), ("p", "two"), ("q", "three")):
         files: dict[str, str | bytes] = {"requirements.txt": f"{NAME}\n", NAME: make_wheel(text)}
         files["main.py"] = "import hello\nprint(hello.TEXT)\n"
-        plan = world.plan(
-            snapshot_digest=world.upload(files), snapshot_project=project, requirements="requirements.txt"
-        )
+        plan = world.plan(snapshot_digest=world.upload(files), project_id=project, requirements="requirements.txt")
         assert world.run(plan).exit_code == 0, world.text(plan)
         assert world.log(plan)[-1] == ("o", text)
 
@@ -147,6 +145,6 @@ def test_an_environment_belongs_to_one_project(world: World) -> None:
     files: dict[str, str | bytes] = {"requirements.txt": "", "main.py": "import sys\nprint(sys.prefix)"}
     digest = world.upload(files)
     for project in ("p", "q"):
-        plan = world.plan(snapshot_digest=digest, snapshot_project=project, requirements="requirements.txt")
+        plan = world.plan(snapshot_digest=digest, project_id=project, requirements="requirements.txt")
         assert world.run(plan).exit_code == 0, world.text(plan)
     assert len(list((world.home / "local" / "venvs").glob("*/berth-ready"))) == 2

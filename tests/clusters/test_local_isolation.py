@@ -105,7 +105,7 @@ def test_secrets_are_in_no_command_line(any_world: World, monkeypatch: pytest.Mo
     plan = any_world.plan(
         env={"BERTH_TOKEN": "berth_hidden_71x"},
         snapshot_digest=digest,
-        snapshot_project="p",
+        project_id="p",
         python=None,
         requirements="requirements.txt",
     )
@@ -176,7 +176,7 @@ def test_what_cannot_be_executed_is_said(any_world: World) -> None:
     plan = any_world.plan(
         command=["./x"],
         snapshot_digest=any_world.upload({"x": "#!/no/such/interpreter\n"}),
-        snapshot_project="p",
+        project_id="p",
         env={"A": "1"},
     )
     assert any_world.run(plan).cause == "start_failed"

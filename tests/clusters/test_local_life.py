@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.clusters.base import ClusterUnavailable, ProcessPlan
+from app.clusters.base import ClusterUnavailable
 from app.clusters.local_wrapper import processes
 from app.clusters.local_wrapper.folder import Folder
+from app.workloads.plans import RunPlan
 from tests.clusters.world import World, is_alive, processes_of, wait_for
 
 SLEEP = 'import time\nprint("ready", flush=True)\ntime.sleep(60)\n'
@@ -34,12 +35,12 @@ def test_processes_that_start_it_together_make_one(world: World) -> None:
     plan = world.plan('import os\nopen(os.environ["BERTH_CHECKPOINT"] + "/n", "a").write("x")\n' + SLEEP)
     script = (
         "import json, sys\nfrom pathlib import Path\n"
-        "from app.clusters.base import ProcessPlan\nfrom app.clusters.local import LocalCluster\n"
+        "from app.workloads.plans import RunPlan\nfrom app.clusters.local import LocalCluster\n"
         "from app.settings import LimitSettings, LocalSettings\n"
         "home, settings, plan, archive = sys.argv[1:]\n"
         "cluster = LocalCluster(Path(home), LocalSettings(**json.loads(settings)), LimitSettings(),\n"
         "                       lambda *_: iter([Path(archive).read_bytes()]))\n"
-        "cluster.start(ProcessPlan(**json.loads(plan)))\n"
+        "cluster.start(RunPlan(**json.loads(plan)))\n"
     )
     archive = world.home / "archive"
     archive.write_bytes(world.archives[plan.snapshot_digest or ""])
@@ -105,12 +106,12 @@ def test_it_survives_the_death_of_berth(any_world: World, tmp_path: Path) -> Non
     archive.write_bytes(any_world.archives[plan.snapshot_digest or ""])
     script = (
         "import json, os, signal, sys\nfrom pathlib import Path\n"
-        "from app.clusters.base import ProcessPlan\nfrom app.clusters.local import LocalCluster\n"
+        "from app.workloads.plans import RunPlan\nfrom app.clusters.local import LocalCluster\n"
         "from app.settings import LimitSettings, LocalSettings\n"
         "os.setpgid(0, 0)\nhome, settings, plan, archive = sys.argv[1:]\n"
         "cluster = LocalCluster(Path(home), LocalSettings(**json.loads(settings)), LimitSettings(),\n"
         "                       lambda *_: iter([Path(archive).read_bytes()]))\n"
-        "cluster.start(ProcessPlan(**json.loads(plan)))\nos.killpg(0, signal.SIGKILL)\n"
+        "cluster.start(RunPlan(**json.loads(plan)))\nos.killpg(0, signal.SIGKILL)\n"
     )
     arguments = [str(any_world.home), any_world.settings.model_dump_json(), json.dumps(plan.__dict__)]
     berth = subprocess.run(
@@ -129,7 +130,7 @@ def test_a_wrapper_that_died_before_the_program_began_is_replaced(world: World) 
     settle(world, plan)
 
 
-def settle(world: World, plan: ProcessPlan) -> None:
+def settle(world: World, plan: RunPlan) -> None:
     """As Berth does: start is repeated while it says "starting", until the program runs or the attempt is lost."""
 
     def settled() -> bool:

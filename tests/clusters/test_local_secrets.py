@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.clusters.base import ClusterRejected, ProcessPlan, SecretRef, SecretValues
+from app.clusters.base import ClusterRejected, SecretValues
 from app.clusters.local_wrapper import private
 from app.clusters.local_wrapper.capture import MAX_TEXT, Capture
 from app.clusters.local_wrapper.folder import Folder
+from app.workloads.plans import RunPlan, SecretRef
 from tests.clusters.world import MIB, World, wait_for
 
 TOKEN, KEY = "canary-token-7c1d", "-----BEGIN KEY-----\nQ0FOQVJZS0VZMDAx\nQ0FOQVJZS0VZMDAy\n-----END KEY-----\n"
@@ -20,7 +21,7 @@ REFS = [SecretRef("HF", env="HF_TOKEN"), SecretRef("ssh", file="id"), SecretRef(
 VALUES = SecretValues({"HF": TOKEN, "ssh": KEY})
 
 
-def with_secrets(plan: ProcessPlan, refs: list[SecretRef] = REFS) -> ProcessPlan:
+def with_secrets(plan: RunPlan, refs: list[SecretRef] = REFS) -> RunPlan:
     return dataclasses.replace(plan, secrets=refs)
 
 

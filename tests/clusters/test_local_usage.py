@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.clusters.base import ProcessPlan
 from app.domain.usage import Asked, Slice, Summary, parse, summarise
+from app.workloads.plans import RunPlan
 from tests.clusters.world import MIB, World
 
 WRITE = """\
@@ -27,7 +27,7 @@ while time.process_time() < 1.5:
 IDLE = 'import time\nprint("ready", flush=True)\ntime.sleep(60)\n'
 
 
-def read(world: World, plan: ProcessPlan, piece: int = 1 << 20) -> tuple[list[Slice], str | None]:
+def read(world: World, plan: RunPlan, piece: int = 1 << 20) -> tuple[list[Slice], str | None]:
     """All of the file, in pieces as small as that."""
     data, offset = b"", 0
     while found := world.new_cluster().read_usage(plan.run_id, plan.attempt, 0, offset, piece).data:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.clusters.base import Cluster, ObjectStatus, ProcessPlan, ReplicaStatus
+from app.clusters.base import Cluster, ObjectStatus, ReplicaStatus
 from app.clusters.local import LocalCluster
 from app.settings import LimitSettings, LocalSettings
+from app.workloads.plans import RunPlan
 
 PROJECT = "0198c0de-0000-7000-8000-000000000001"
 MIB = 1 << 20
@@ -68,7 +69,7 @@ class World:
         self.archives[digest] = data
         return digest
 
-    def plan(self, program: str = "", **changes: Any) -> ProcessPlan:
+    def plan(self, program: str = "", **changes: Any) -> RunPlan:
         """A plan for a Python program, of a run of its own unless named."""
         self.count += 1
         run_id = changes.setdefault("run_id", f"r-{self.mark}{self.count:04}")
@@ -78,7 +79,7 @@ class World:
             "replicas": 1,
             "command": ["python", "main.py"],
             "snapshot_digest": self.upload({"main.py": program}) if program else None,
-            "snapshot_project": PROJECT if program else None,
+            "project_id": PROJECT,
             "python": sys.executable,
             "requirements": None,
             "cpu_millis": 1000,
@@ -88,12 +89,12 @@ class World:
             "log_bytes": 8 * MIB,
         }
         env |= changes.pop("env", {})
-        return ProcessPlan(**(plan | {"env": env} | changes))
+        return RunPlan(**(plan | {"env": env} | changes))
 
-    def folder(self, plan: ProcessPlan) -> Path:
+    def folder(self, plan: RunPlan) -> Path:
         return self.home / "local" / "runs" / plan.run_id / str(plan.attempt)
 
-    def status(self, plan: ProcessPlan, cluster: Cluster | None = None) -> ObjectStatus | None:
+    def status(self, plan: RunPlan, cluster: Cluster | None = None) -> ObjectStatus | None:
         found = [
             status
             for status in (cluster or self.cluster).statuses()
@@ -102,23 +103,23 @@ class World:
         assert len(found) < 2
         return found[0] if found else None
 
-    def run(self, plan: ProcessPlan) -> ReplicaStatus:
+    def run(self, plan: RunPlan) -> ReplicaStatus:
         """Starts it and waits for its end."""
         self.cluster.start(plan)
         return self.wait_end(plan)
 
-    def wait_end(self, plan: ProcessPlan, cluster: Cluster | None = None) -> ReplicaStatus:
+    def wait_end(self, plan: RunPlan, cluster: Cluster | None = None) -> ReplicaStatus:
         def ended() -> ReplicaStatus | None:
             status = self.status(plan, cluster)
             return status.replicas[0] if status and status.gone else None
 
         return wait_for(ended)
 
-    def wait_line(self, plan: ProcessPlan, text: str) -> str:
+    def wait_line(self, plan: RunPlan, text: str) -> str:
         """The first line of the log that has this text."""
         return wait_for(lambda: next((line for _, line in self.log(plan) if text in line), None))
 
-    def log(self, plan: ProcessPlan) -> list[tuple[str, str]]:
+    def log(self, plan: RunPlan) -> list[tuple[str, str]]:
         """(stream, text) of all records so far, read in small pieces."""
         records, offset = [], 0
         while piece := self.cluster.read_log(plan.run_id, plan.attempt, 0, offset, 1 << 20):
@@ -128,7 +129,7 @@ class World:
             records += [line.split(b" ", 2) for line in piece.data.removesuffix(b"\n").split(b"\n")]
         return [(stream.decode(), text.decode(errors="replace")) for _, stream, text in records]
 
-    def text(self, plan: ProcessPlan) -> str:
+    def text(self, plan: RunPlan) -> str:
         return "\n".join(line for _, line in self.log(plan))
 
 

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app import db
-from app.clusters.base import ClusterRejected, ProcessPlan, SecretValues
+from app.clusters.base import ClusterRejected, ClusterUnavailable, ObjectStatus, ReplicaStatus, SecretValues
 from app.domain.access import Actor, Role
 from app.services import convergence, leases
 from app.services.runs import stop_run, submit_run
 from app.workers import admission, housekeeping, logs, runs, watch
 from app.workloads.kinds.job import JobSpec
+from app.workloads.plans import RunPlan
 from tests import factories
 from tests.fakes import FakeCluster
 
@@ -136,6 +137,56 @@ def test_a_failed_run_names_its_cause(world: World, submit: Callable[..., str]) 
     )
 
 
+def test_what_holds_up_a_start_and_what_ended_it_are_told_by_code(world: World, submit: Callable[..., str]) -> None:
+    def see(phase: str, gone: bool = False, **more: Any) -> tuple[str, str | None, dict[str, Any] | None]:
+        replica = ReplicaStatus(0, phase, **more)
+        world.cluster.objects[public_id, 1] = ObjectStatus(public_id, 1, [replica], gone=gone)
+        world.turn(2)
+        run = world.run(public_id)
+        return run["state"], run["reason_code"], run["reason"]
+
+    public_id = submit(retry={"lost": 0})
+    slots = {"affected": 2, "nodes": 3, "message": "2 Insufficient cpu"}
+    finding = {"code": "NODES_SHORT_OF_CPU", **slots}
+    assert see("starting", finding=finding) == ("starting", "NODES_SHORT_OF_CPU", slots)
+    version = world.run(public_id)["version"]
+    assert see("starting", finding=finding)[0] == "starting"
+    assert world.run(public_id)["version"] == version, "what stands still costs nothing"
+    assert see("starting") == ("starting", None, {})
+    assert see("running") == ("running", None, {})
+    lost = {"finding": {"code": "EVICTED", "message": "low on memory"}, "cause": "lost"}
+    assert see("lost", gone=True, **lost) == ("failed", "EVICTED", {"message": "low on memory"})
+    assert world.column("select reason_code from attempt") == ["EVICTED"]
+
+
+def test_several_replicas_run_when_all_do_and_fail_by_the_one_that_failed(
+    world: World, submit: Callable[..., str]
+) -> None:
+    def see(*replicas: ReplicaStatus, gone: bool = False) -> tuple[str, str | None, dict[str, Any] | None]:
+        world.cluster.objects[public_id, 1] = ObjectStatus(public_id, 1, list(replicas), gone=gone)
+        world.turn(2)
+        run = world.run(public_id)
+        return run["state"], run["reason_code"], run["reason"]
+
+    public_id = submit()  # what its cluster tells of is what counts
+    runs_on, slots = ReplicaStatus(0, "running", started_at=100.0), {"affected": 2, "nodes": 3, "message": "m"}
+    waiting = ReplicaStatus(1, "starting", finding={"code": "NODES_SHORT_OF_CPU", **slots})
+    told = {**slots, "replica": 1, "replicas": 3}
+    assert see(runs_on, waiting, ReplicaStatus(2, "starting")) == ("starting", "NODES_SHORT_OF_CPU", told)
+    assert see(*(ReplicaStatus(index, "running") for index in range(3)))[:2] == ("running", None)
+    # The first error counts, though its program took longer to end; the last one was ended for its sake.
+    first: dict[str, Any] = {"cause": "failed", "first_error": "no data", "failed_at": 200.5, "finished_at": 210.0}
+    assert see(
+        ReplicaStatus(0, "ended", 1, "failed", first_error="peer is gone", failed_at=201.0, finished_at=202.0),
+        ReplicaStatus(1, "ended", 3, finding={"code": "EXIT_CODE", "exit_code": 3}, **first),
+        ReplicaStatus(2, "ended", 137, "stopped", finished_at=190.0),
+        gone=True,
+    ) == ("failed", "EXIT_CODE", {"exit_code": 3, "replica": 1, "replicas": 3})
+    run = world.run(public_id)
+    assert (run["exit_code"], run["first_error"], run["finished_at"].timestamp()) == (3, "no data", 210.0)
+    assert world.column("select state from replica order by index") == ["failed", "failed", "stopped"]
+
+
 @pytest.mark.parametrize(("cause", "retry", "attempts"), [("lost", {"lost": 2}, 3), ("oom_killed", {}, 1)])
 def test_retries_follow_the_policy_of_the_cause(
     world: World, submit: Callable[..., str], cause: str, retry: dict[str, int], attempts: int
@@ -175,7 +226,7 @@ def test_a_running_run_is_stopped_and_says_by_whom(
 def test_what_the_cluster_refuses_fails_with_its_message(
     world: World, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(plan: ProcessPlan, secrets: SecretValues) -> dict[str, Any]:
+    def refuse(plan: RunPlan, secrets: SecretValues) -> dict[str, Any]:
         raise ClusterRejected("no such interpreter")
 
     monkeypatch.setattr(world.cluster, "start", refuse)
@@ -192,7 +243,7 @@ def test_what_the_cluster_refuses_fails_with_its_message(
 def test_an_error_of_ours_is_tried_again_later_and_later(
     world: World, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(plan: ProcessPlan) -> dict[str, Any]:
+    def fail(plan: RunPlan) -> dict[str, Any]:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(world.cluster, "start", fail)
@@ -275,6 +326,29 @@ def test_what_vanished_is_lost_only_after_two_looks(world: World, submit: Callab
     world.turn(2)
     run = world.run(public_id)
     assert (run["state"], run["reason_code"]) == ("failed", "LOST")
+
+
+def test_what_a_silent_watch_does_not_tell_of_is_not_missing(
+    world: World, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be started again beside itself."""
+    submit()
+    world.turn()
+    told: list[ObjectStatus] = []  # by a watch that has been silent since before the start
+
+    def look() -> None:
+        world.watcher._check_absent(world.terms["watch"], told)
+        with db.read_session() as session:
+            assert session.execute(text("select missing_since from observation")).scalars().all() == [None]
+
+    look()
+
+    def refuse() -> None:
+        raise ClusterUnavailable("no list now")
+
+    monkeypatch.setattr(world.cluster, "refresh", refuse)
+    world.cluster.objects.clear()
+    look()
 
 
 def test_a_start_after_the_end_is_ended_again(world: World, submit: Callable[..., str]) -> None:

@@ -111,7 +111,7 @@ def _key(requirements: str, plan: dict[str, Any], python: str) -> str:
     mean something else in each snapshot."""
     import hashlib
 
-    parts = [requirements, os.path.realpath(python), plan["snapshot_project"] or ""]
+    parts = [requirements, os.path.realpath(python), plan.get("project_id") or ""]
     if not all(_is_plain(line) for line in requirements.splitlines()):
         parts.append(plan["snapshot_digest"] or "")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -150,7 +150,7 @@ def _build(preparation: Preparation, group: Group | None, kept: str, has_any: bo
     started = time.monotonic()
     python, uv = options["python"], options["uv"]
     folder = f"{kept}.{os.getpid()}" if uv else kept
-    caches = f"{options['local']}/caches/{plan['snapshot_project'] or 'none'}"
+    caches = f"{options['local']}/caches/{plan.get('project_id') or 'none'}"
     for path in (kept, folder):
         _remove(path)
     os.makedirs(folder, 0o755)

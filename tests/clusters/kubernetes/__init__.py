@@ -1,0 +1,1 @@
+"""Against a real Kubernetes: the test cluster of deploy/testcluster."""
