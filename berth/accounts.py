@@ -1,10 +1,12 @@
 """Who is who: the session, users, tokens, projects with their members, service accounts and secrets, and the
 audit log."""
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from berth.connection import Connection
+from berth.errors import BerthError
 from berth.records import Record
 
 
@@ -65,6 +67,25 @@ class Projects(_Noun):
         path = self._client.path("projects", name)
         query = {"dry_run": "true"} if dry_run else {}
         return Record(self._client.call("DELETE", path, query=query).data or {})
+
+    def kubeconfig(self, name: str, cluster: str, hours: int | None = None, timeout: float = 60.0) -> str:
+        """The text of a kubeconfig that may look at the project's pods in a cluster, and at their logs.
+
+        Its token ends after `hours` (8; 24 at most). Raises BerthError with KUBECONFIG_FAILED where the cluster refuses
+        it, and with WAIT_TIMEOUT after `timeout` seconds.
+        """
+        path = self._client.path("projects", name, "kubeconfigs")
+        found = self._post(path, {"cluster": cluster, "hours": hours}).raw
+        own, end = f"{path}/{found['id']}", time.monotonic() + timeout
+        while found["state"] == "requested":
+            if time.monotonic() >= end:
+                hint = "Look at the cluster: `berth cluster show`, and whether a controller runs: `berth admin health`."
+                raise BerthError(f"{cluster} has not made it after {timeout:g} s", code="WAIT_TIMEOUT", hint=hint)
+            self._client.pause(0.5)
+            found = self._get(own).raw
+        if found["state"] != "ready":
+            raise BerthError(f"{cluster}: {found.get('trouble') or found['state']}", code="KUBECONFIG_FAILED")
+        return str(self._post(f"{own}:fetch").raw["kubeconfig"])
 
     def members(self, name: str) -> Iterator[Record]:
         return self._list(self._client.path("projects", name, "members"))

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Self
 
 import berth.accounts as accounts
+import berth.clusters as clusters
 import berth.outputs as outputs
 from berth import config
 from berth.calls import AsyncNoun, Calls, CallTransport, P, awaited, iterated, pause
@@ -81,6 +82,9 @@ class AsyncRun(RunData):
 
     async def rerun(self, exact: bool = False) -> "AsyncRun":
         return await self._home.rerun(self.id, exact)
+
+    async def debug(self, ttl: str = "1h") -> "AsyncRun":
+        return await self._home.debug(self.id, ttl)
 
     async def clone(self, changes: Mapping[str, Any]) -> "AsyncRun":
         return await self._home.clone(self.id, changes)
@@ -170,6 +174,7 @@ class AsyncRuns(AsyncNoun):
     list = _runs(Runs.list)
     stop = _run(Runs.stop)
     rerun = _run(Runs.rerun)
+    debug = _run(Runs.debug)
     bulk = awaited(Runs.bulk)
     plan = awaited(Runs.plan)
     view = awaited(Runs.view)
@@ -260,6 +265,7 @@ class AsyncProjects(AsyncNoun):
     get = awaited(accounts.Projects.get)
     create = awaited(accounts.Projects.create)
     delete = awaited(accounts.Projects.delete)
+    kubeconfig = awaited(accounts.Projects.kubeconfig)
     members = iterated(accounts.Projects.members)
     set_member = awaited(accounts.Projects.set_member)
     remove_member = awaited(accounts.Projects.remove_member)
@@ -302,6 +308,25 @@ class AsyncUsers(AsyncNoun):
     update = awaited(accounts.Users.update)
     end_sessions = awaited(accounts.Users.end_sessions)
     reset_password = awaited(accounts.Users.reset_password)
+
+
+class AsyncClusters(AsyncNoun):
+    """`client.clusters`."""
+
+    list = iterated(clusters.Clusters.list)
+    get = awaited(clusters.Clusters.get)
+    add = awaited(clusters.Clusters.add)
+    update = awaited(clusters.Clusters.update)
+    check = awaited(clusters.Clusters.check)
+    wait = awaited(clusters.Clusters.wait)
+    rotate = awaited(clusters.Clusters.rotate)
+    drain = awaited(clusters.Clusters.drain)
+    undrain = awaited(clusters.Clusters.undrain)
+    drift = awaited(clusters.Clusters.drift)
+    registries = awaited(clusters.Clusters.registries)
+    set_registry = awaited(clusters.Clusters.set_registry)
+    remove_registry = awaited(clusters.Clusters.remove_registry)
+    remove = awaited(clusters.Clusters.remove)
 
 
 class AsyncHealth(AsyncNoun):
@@ -357,6 +382,7 @@ class AsyncClient(AsyncNoun):
         self.secrets = AsyncSecrets(calls, sync.secrets)
         self.tokens = AsyncTokens(calls, sync.tokens)
         self.users = AsyncUsers(calls, sync.users)
+        self.clusters = AsyncClusters(calls, sync.clusters)
         self.audit = AsyncAudit(calls, sync.audit)
         self.health = AsyncHealth(calls, sync.health)
         self.notifications = AsyncNotifications(calls, sync.notifications)

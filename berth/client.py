@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Tokens,
         Users,
     )
+    from berth.clusters import Clusters
     from berth.definitions import Definitions
     from berth.notifications import Notifications
     from berth.outputs import Outputs, Retention
@@ -122,3 +123,9 @@ class Client(Connection):
         from berth.notifications import Notifications
 
         return Notifications(self)
+
+    @cached_property
+    def clusters(self) -> "Clusters":
+        from berth.clusters import Clusters
+
+        return Clusters(self)

@@ -4,7 +4,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +13,6 @@ from urllib.parse import quote, urlencode
 import berth
 from berth import config
 from berth.errors import BerthError, InvalidInput, Unreachable
-from berth.results import Page
 from berth.transport import Body, HttpTransport, Response, Stream, Transport, read_server_url
 
 API = "/api/v1"
@@ -31,6 +30,14 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     data: Any
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, as it came. `next` is the cursor of the next one."""
+
+    items: Sequence[dict[str, Any]] = ()
+    next: str | None = None
 
 
 class Connection:

@@ -85,11 +85,12 @@ class RunFailed(BerthError):
 
     def __init__(self, run: "RunData") -> None:
         why = run.first_error or (run.reason.text if run.reason else "") or f"exit code {run.exit_code}"
+        self.rank = _rank_of(run)
+        which = f" --replica {self.rank}" if self.rank else ""
         super().__init__(
-            f"{run.id} failed: {why}", code="RUN_FAILED", hint=f"`berth run logs {run.id}` shows its output."
+            f"{run.id} failed: {why}", code="RUN_FAILED", hint=f"`berth run logs {run.id}{which}` shows its output."
         )
         self.run = run
-        self.rank = _rank_of(run)
         self.exit_code = run.exit_code
         self.first_error = run.first_error
 
@@ -105,7 +106,11 @@ class RunStopped(BerthError):
 
 
 def _rank_of(run: "RunData") -> int | None:
-    """The process whose exit code became the run's, else the first one that failed."""
+    """The process that the run's reason names, else the one whose exit code became the run's, else the first one that
+    failed."""
+    named = run.reason.args.get("replica") if run.reason else None
+    if isinstance(named, int):
+        return named
     last = max(run.attempts, key=lambda attempt: attempt.number, default=None)
     failed = [replica for replica in last.replicas if replica.exit_code] if last else []
     failed.sort(key=lambda replica: (replica.exit_code != run.exit_code, replica.index))

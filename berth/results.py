@@ -108,6 +108,8 @@ class RunData:
     waited_seconds: float | None = None
     ran_seconds: float | None = None
     parent: str | None = None
+    debug_of: str | None = None
+    exec_commands: Sequence[str] = ()
     url: str = ""
     version: int = 0
     spec: dict[str, Any] = field(default_factory=dict)
@@ -169,6 +171,9 @@ class Run(RunData):
     def rerun(self, exact: bool = False) -> "Run":
         return self._home.rerun(self.id, exact=exact)
 
+    def debug(self, ttl: str = "1h") -> "Run":
+        return self._home.debug(self.id, ttl)
+
     def capsule(self) -> dict[str, Any]:
         """What it really was: manifest, code, packages and machine."""
         return self._home.capsule(self.id)
@@ -225,14 +230,6 @@ class Missing(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a list, as it came. `next` is the cursor of the next one."""
-
-    items: Sequence[dict[str, Any]] = ()
-    next: str | None = None
 
 
 def read_run(data: Mapping[str, Any], runs: "Runs | None" = None) -> Run:

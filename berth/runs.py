@@ -24,7 +24,7 @@ _LISTED = ",".join(
         *("archived", "created_by", "priority", "pool"),
         *("cpu", "memory", "gpus", "replicas", "attempt", "reason", "exit_code", "first_error", "progress"),
         *("created_at", "queued_at", "started_at", "finished_at", "waited_seconds", "ran_seconds"),
-        *("parent", "definition", "url", "version"),
+        *("parent", "debug_of", "definition", "url", "version"),
     )
 )
 
@@ -147,6 +147,14 @@ class Runs:
         """A new run of the same spec; with `exact` of the same manifest, all defaults as they were, or an error."""
         body = {"exact": True} if exact else None
         return read_run(self._client.post(self._client.path("runs", f"{run_id}:rerun"), body).data, self)
+
+    def debug(self, run_id: str, ttl: str = "1h") -> Run:
+        """A new run as this one, with a sleep of `ttl` (at most "12h") in place of its program.
+
+        While it runs, `exec_commands` are what opens a shell in its pods; afterwards it has succeeded. Runs on this
+        machine are refused: they have no pod.
+        """
+        return read_run(self._client.post(self._client.path("runs", f"{run_id}:debug"), {"ttl": ttl}).data, self)
 
     def capsule(self, run_id: str) -> dict[str, Any]:
         """What the run really was: `manifest` with its `sha256`, `snapshot`, `source`, and of each of its `attempts`

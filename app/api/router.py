@@ -28,6 +28,7 @@ MODULES = [
     "usage",
     "logs",
     "outputs",
+    "attempt_files",
     "definitions",
     "retention",
     "snapshots",
@@ -41,6 +42,8 @@ MODULES = [
     "own_notifications",
     "users",
     "audit",
+    "clusters",
+    "namespaces",
     "health",
 ]
 OPENAPI_PATH = f"{PREFIX}/openapi.json"

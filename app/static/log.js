@@ -211,6 +211,7 @@ if (card && view) {
   // What is looked for and which lines are marked: a link to just this.
   function tellAddress(hash = location.hash) {
     const query = new URLSearchParams({ attempt });
+    if (says.replicas > 1) query.set("replica", says.replica);
     if (needle) query.set("q", field.value);
     if (current) query.set("line", current[0]);
     const path = `${says.page}?${query}${current ? hash : ""}`;
@@ -366,6 +367,7 @@ if (card && view) {
     field.dataset.last = field.value;
     search(field.value).catch(() => { hits.textContent = says.nohits; });
   });
+  $("#log-replica")?.addEventListener("change", (event) => event.target.form.submit());
   field?.addEventListener("input", () => { if (!field.value && needle) { search(""); } });
   const findErrors = async () => { errors ??= await look({ errors: true }); };
   async function nextError(by) {

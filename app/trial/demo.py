@@ -22,19 +22,20 @@ import psutil
 
 import berth
 from app.trial import demo_report
+from app.trial.demo_place import EXAMPLE as EXAMPLE
+from app.trial.demo_place import Place, on_cluster, on_this_machine
 from app.trial.demo_report import DemoFailedError
 from app.trial.demo_server import DemoServer
 from app.trial.processes import is_alive
 from berth.errors import BerthError
 
-EXAMPLE = Path(__file__).parent / "example"
 PROJECT = "demo"
 EPOCHS = 20
 RATES = ("0.01", "0.1", "1.0")
 SERIES = ("train/loss", "val/accuracy")
 PATIENCE = 180.0
 BERTH = [sys.executable, "-P", "-m", "berth"]
-ASKED = ["--tag", "demo", "--cpu", "500m", "--memory", "512Mi", "--grace", "5s", "--python", sys.executable]
+ASKED = ["--tag", "demo", "--cpu", "500m", "--memory", "512Mi", "--grace", "5s"]
 
 
 @dataclass
@@ -54,8 +55,9 @@ class Member:
     group: int
 
 
-def main(*, show_password: bool = False) -> int:
-    """0 when everything happened as it should, 1 with the reason on stderr."""
+def main(*, show_password: bool = False, cluster: str | None = None) -> int:
+    """Runs it on this machine, or on that cluster of the Berth that runs here. 0 when everything happened as it
+    should, 1 with the reason on stderr."""
     if find_spec("sklearn") is None:
         print("error: the demo trains with scikit-learn, which is not installed", file=sys.stderr)
         print("hint: pip install scikit-learn", file=sys.stderr)
@@ -67,7 +69,9 @@ def main(*, show_password: bool = False) -> int:
             stack.enter_context(server)
             if show_password and server.password:
                 say(f"the password of {server.user}: {server.password}")
-            demo = Demo(stack.enter_context(server.client(PROJECT)), server.environment(PROJECT))
+            client = stack.enter_context(server.client(PROJECT))
+            place = stack.enter_context(on_cluster(client, cluster)) if cluster else on_this_machine()
+            demo = Demo(client, server.environment(PROJECT), place)
             stack.callback(demo.clean_up)
             demo.run()
     except (DemoFailedError, BerthError) as error:
@@ -77,16 +81,18 @@ def main(*, show_password: bool = False) -> int:
         print("\ninterrupted", file=sys.stderr)
         return 130
     print(f"\nAll of it took {time.monotonic() - began:.0f} s and is as it should be.")
-    print("To look at the runs in the browser: `make up`, or `berth up`, and open the link that it prints.")
+    if server.was_started:
+        print("To look at the runs in the browser: `make up`, or `berth up`, and open the link that it prints.")
     return 0
 
 
 class Demo:
     """The runs of one demo and what is checked of them."""
 
-    def __init__(self, client: berth.Client, environment: dict[str, str]) -> None:
+    def __init__(self, client: berth.Client, environment: dict[str, str], place: Place) -> None:
         self.client = client
         self.environment = environment
+        self.place = place
         self.runs: list[Submitted] = []
 
     def run(self) -> None:
@@ -112,7 +118,8 @@ class Demo:
             self.check(f"{one.purpose}: the model gives the logged accuracy", partial(self.accuracy, one))
         self.check("the failed run names its error and exit code", lambda: failed_as_it_should(failing.run))
         self.check("the stopped run is stopped", lambda: stopped.run.state == "stopped")
-        self.check(f"nothing is left of it ({plural(len(members))} before)", lambda: is_gone(stopped.id, members))
+        if members:
+            self.check(f"nothing is left of it ({plural(len(members))} before)", lambda: is_gone(stopped.id, members))
 
     def make_project(self) -> None:
         if not any(project.name == PROJECT for project in self.client.projects.list()):
@@ -121,9 +128,10 @@ class Demo:
     def submit(self, purpose: str, *flags: str, command: list[str]) -> Submitted:
         """`berth run submit` from the example's folder, as a user types it."""
         name = f"digits-{purpose.replace(' ', '-')}"
+        flags = ("--quiet", "--name", name, *ASKED, *self.place.flags, *flags)
         done = subprocess.run(
-            [*BERTH, "run", "submit", "--quiet", "--name", name, *ASKED, *flags, "--", "python", "train.py", *command],
-            cwd=EXAMPLE,
+            [*BERTH, "run", "submit", *flags, "--", *self.place.program, *command],
+            cwd=self.place.folder,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -137,20 +145,21 @@ class Demo:
         return one
 
     def stop_while_it_runs(self, one: Submitted) -> list[Member]:
-        """Waits until it has logged an epoch, then stops it. Its processes as they were before."""
+        """Waits until it has logged an epoch, then stops it. Its processes as they were before: those of a pod are
+        seen where its node is this machine."""
         deadline = time.monotonic() + PATIENCE
         while not self.logged(one.id):
             one.run = self.client.runs.get(one.id)
             if one.run.is_finished:
-                raise DemoFailedError(f"{one.id} ended before it was stopped: {one.run.why or one.run.state}")
+                raise DemoFailedError(f"{one.id} ended before it was stopped: {cause_of(one.run)}")
             if time.monotonic() > deadline:
-                raise DemoFailedError(f"{one.id} did not log an epoch: {one.run.why or one.run.state}")
+                raise DemoFailedError(f"{one.id} did not log an epoch: {cause_of(one.run)}")
             time.sleep(0.2)
         members = members_of(one.id)
-        if not members:
+        if not members and not self.place.is_cluster:
             raise DemoFailedError(f"{one.id} is running, and no process of it was found")
         self.client.runs.stop(one.id)
-        say(f"{one.id} was stopped while it ran ({plural(len(members))})")
+        say(f"{one.id} was stopped while it ran" + (f" ({plural(len(members))})" if members else ""))
         return members
 
     def wait_for_all(self) -> None:
@@ -237,6 +246,11 @@ def failed_as_it_should(run: Any) -> bool:
     return bool(
         run.state == "failed" and run.exit_code == 1 and "FileNotFoundError" in (run.first_error or run.why or "")
     )
+
+
+def cause_of(run: Any) -> str:
+    """What is known of why it ended, or waits."""
+    return str(run.first_error or run.why or run.state)
 
 
 def members_of(run_id: str) -> list[Member]:

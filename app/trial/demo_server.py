@@ -32,6 +32,7 @@ class DemoServer:
         self.say = say
         self.home = home_folder()
         self.process: subprocess.Popen[str] | None = None
+        self.was_started = False  # by this demo, and so ended by it
         self.url = ""
         self.user = ""
         self.password = ""  # of the first administrator, where this demo made one; kept nowhere
@@ -71,6 +72,7 @@ class DemoServer:
     def start(self) -> str:
         """Starts `berth up` on a free port; the key of its sign-in link."""
         self.say(f"starting Berth; its state is in {self.home}")
+        self.was_started = True
         # A session of its own: Ctrl-C reaches the demo, which ends its runs and then the server.
         options = ["--port", "0", "--keep-runs", "--no-browser", "--parent", str(os.getpid())]
         self.process = subprocess.Popen(

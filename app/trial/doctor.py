@@ -19,11 +19,10 @@ from typing import Any
 import psutil
 from pydantic import ValidationError
 
-from app.settings import Settings
+from app.settings import Settings, describe
 from app.trial.child import MARKER
 from app.trial.embedded import Embedded, find
 from app.trial.postgres import run_prefix
-from app.trial.prepare import describe
 from app.trial.processes import ProcessId, session_members
 from app.trial.state import read_record, running_record
 from app.trial.supervisor import is_served

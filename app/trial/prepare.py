@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.home import generated_secret
-from app.settings import get_settings
+from app.settings import describe, get_settings
 
 
 def main() -> int:
@@ -62,15 +62,6 @@ def prepare() -> dict[str, Any]:
     with unit_of_work() as session:
         link = create_sign_in_link(session)
     return {"migrated": before != schema.head(), "link": link}
-
-
-def describe(error: ValidationError) -> str:
-    """A line per setting that cannot be used."""
-    lines = []
-    for part in error.errors():
-        place = "__".join(str(name).upper() for name in part["loc"])
-        lines.append(f"BERTH_{place}: {part['msg']}" if place else part["msg"].removeprefix("Value error, "))
-    return "; ".join(lines)
 
 
 def say(answer: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""`berth admin reencrypt-secrets`: every project secret and every chat's address under the newest key.
+"""`berth admin reencrypt-secrets`: every project secret, every chat's address and every cluster's credentials under
+the newest key.
 
 Works on the database itself, whether Berth is running or not. A key is rotated in three steps: put the new one
 first in BERTH_ENCRYPTION_KEYS and restart, run this, and take the old one away once this says that nothing is left.
@@ -43,6 +44,7 @@ def main(new_key: bool) -> int:
 def reencrypt_all() -> tuple[int, list[str]]:
     """(how many were done, names of those that no known key opens). Each step is a transaction of its own."""
     from app import db, schema
+    from app.services import cluster_credentials, cluster_registries
     from app.services.notification_targets import reseal
     from app.services.secrets import reencrypt
     from app.settings import get_settings
@@ -52,7 +54,7 @@ def reencrypt_all() -> tuple[int, list[str]]:
     done: int = 0
     lost: list[str] = []
     try:
-        for one_step in (reencrypt, reseal):
+        for one_step in (reencrypt, reseal, cluster_credentials.reseal):
             last: uuid.UUID | None = None
             while True:
                 with db.unit_of_work() as session:
@@ -61,6 +63,8 @@ def reencrypt_all() -> tuple[int, list[str]]:
                 lost += step.lost
                 if last is None:
                     break
-        return done, lost
+        with db.unit_of_work() as session:
+            registries, unknown = cluster_registries.reseal(session)
+        return done + registries, lost + unknown
     finally:
         db.engine().dispose()

@@ -117,7 +117,8 @@ class Supervisor:
         listening.listen(2048)
         chosen = listening.getsockname()[1]
         self.environment["BERTH_WEB__PORT"] = str(chosen)
-        self.url = self.settings["url"] if self.settings["url_is_given"] else f"http://localhost:{chosen}"
+        told: str = self.settings["url"]
+        self.url = told if self.settings["url_is_given"] else f"{told.rpartition(':')[0]}:{chosen}"
         return listening
 
     def prepare(self, preparing: "subprocess.Popen[str]") -> str:

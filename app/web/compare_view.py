@@ -27,7 +27,7 @@ class Column:
     """A run: how its line is drawn, and the address of the page without it (none where two are left). `name` has the
     id with it where another of the runs has the same one."""
 
-    id: str
+    id: str  # empty where the name has it
     name: str
     url: str
     status: Markup
@@ -185,7 +185,7 @@ def _column(
 ) -> Column:
     others = [key for key in ids if key != row.public_id]
     return Column(
-        id=row.public_id,
+        id="" if has_namesake else row.public_id,
         name=f"{row.name} {row.public_id}" if has_namesake else row.name,
         url=f"/projects/{row.project}/runs/{row.public_id}",
         status=statuses.chip(view.language, row.state),

@@ -59,54 +59,81 @@ class LogView:
     earlier_url: str = ""
     later_url: str = ""
     attempts: list[AttemptChoice] = field(default_factory=list)
+    replicas: int = 1
     blocks: list[Block] = field(default_factory=list)
     is_small: bool = False
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What of the log the address asks for; 0 and "" where it says nothing."""
+    """What of the log the address asks for; 0 and "", or no replica, where it says nothing."""
 
     attempt: int = 0
     line: int = 0
     q: str = ""
+    replica: int | None = None
 
     @classmethod
-    def read(cls, attempt: str, line: str, q: str) -> "Asked":
+    def read(cls, attempt: str, line: str, q: str, replica: str = "") -> "Asked":
         """From the parts of an address, whatever they are."""
-        return cls(_number(attempt), _number(line), q.replace("\0", "")[:200])
+        index = _number(replica) if replica.isascii() and replica.isdecimal() else None
+        return cls(_number(attempt), _number(line), q.replace("\0", "")[:200], index)
 
 
 def build(row: Any, url: str, asked: Asked, language: str, zone: datetime.tzinfo, *, is_live: bool) -> LogView:
-    """The log of one attempt: its end, the block around a line, or the lines that match. `url` is its page's."""
+    """The log of one replica of one attempt: its end, the block around a line, or the lines that match. `url` is its
+    page's."""
     numbers = [attempt["number"] for attempt in row.attempts]
     attempt = asked.attempt if asked.attempt in numbers else max(numbers, default=1)
-    facts = logs.read_facts(row.id, attempt)
+    replica = asked.replica
+    if replica is None or replica >= row.replicas:
+        replica = telling_replica(row, attempt)
+    facts = logs.read_facts(row.id, attempt, replica)
     lines = facts.lines
     is_followed = is_live and attempt == max(numbers, default=1)
+    query = _query(row, attempt, replica)
     made = LogView(
         api_url=f"/api/v1/runs/{row.public_id}/logs",
         attempt=attempt,
-        replica=0,
+        replica=replica,
+        replicas=row.replicas,
         lines=lines,
         is_live=is_followed,
         state=_state(language, lines, is_followed),
         start_ms=_start(row, attempt),
-        download_url=f"/api/v1/runs/{row.public_id}/logs?{urlencode({'attempt': attempt, 'download': 'plain'})}",
-        download_name=f"{row.public_id}-{attempt}.log",
-        plain_url=f"{url}?attempt={attempt}#log",
+        download_url=f"/api/v1/runs/{row.public_id}/logs?{query}&download=plain",
+        download_name=f"{row.public_id}-{attempt}{f'-{replica}' if row.replicas > 1 else ''}.log",
+        plain_url=f"{url}?{query}#log",
         page_url=url,
         empty=_empty(language, row, is_live),
         q=asked.q,
         # A live log has its height from the start, so that what stands below it never moves.
         is_small=lines < 24 and (not is_followed or row.state == "queued"),
     )
-    made.attempts = [AttemptChoice(str(number), f"{url}?attempt={number}#log", number == attempt) for number in numbers]
+    made.attempts = [
+        AttemptChoice(str(number), f"{url}?{_query(row, number, asked.replica)}#log", number == attempt)
+        for number in numbers
+    ]
     if asked.q and lines:
         _search(made, row.id, asked.q, language, zone)
     elif lines:
-        _fill(made, row.id, url, asked.line, language, zone)
+        _fill(made, row.id, f"{url}?{query}", asked.line, language, zone)
     return made
+
+
+def telling_replica(row: Any, attempt: int) -> int:
+    """The replica whose log tells most: the one by which the attempt failed, else the first."""
+    found: dict[str, Any] = next((one for one in row.attempts if one["number"] == attempt), {})
+    index = (found.get("reason") or {}).get("replica")
+    return index if isinstance(index, int) and index in range(row.replicas) else 0
+
+
+def _query(row: Any, attempt: int, replica: int | None) -> str:
+    """The part of an address that says which log."""
+    says = {"attempt": attempt}
+    if row.replicas > 1 and replica is not None:
+        says["replica"] = replica
+    return urlencode(says)
 
 
 def _state(language: str, lines: int, is_followed: bool) -> str:
@@ -119,19 +146,20 @@ def _state(language: str, lines: int, is_followed: bool) -> str:
     return translate_plural(language, "{count} line", "{count} lines", lines, count=count)
 
 
-def _fill(made: LogView, run_id: uuid.UUID, url: str, line: int, language: str, zone: datetime.tzinfo) -> None:
+def _fill(made: LogView, run_id: uuid.UUID, address: str, line: int, language: str, zone: datetime.tzinfo) -> None:
     last_block = (made.lines - 1) // BLOCK
     first_block = last_block if line <= 0 else min((line - 1) // BLOCK, last_block)
     if first_block == last_block and last_block and made.lines - last_block * BLOCK < _FEW:
         first_block -= 1
     until = min(first_block + 2, last_block + 1) if line <= 0 else min(first_block + 1, last_block + 1)
     start = first_block * BLOCK
-    window = logs.read_after(run_id, Place(made.attempt, start), until * BLOCK - start, attempt=made.attempt)
+    count = until * BLOCK - start
+    window = logs.read_after(run_id, Place(made.attempt, start), count, attempt=made.attempt, replica=made.replica)
     made.blocks = _blocks(window.lines, language, zone)
     if first_block > 0:
-        made.earlier_url = f"{url}?attempt={made.attempt}&line={start}#log"
+        made.earlier_url = f"{address}&line={start}#log"
     if until <= last_block:
-        made.later_url = f"{url}?attempt={made.attempt}&line={until * BLOCK + 1}#log"
+        made.later_url = f"{address}&line={until * BLOCK + 1}#log"
 
 
 def _blocks(lines: list[Line], language: str, zone: datetime.tzinfo) -> list[Block]:
@@ -142,8 +170,8 @@ def _blocks(lines: list[Line], language: str, zone: datetime.tzinfo) -> list[Blo
 
 
 def _search(made: LogView, run_id: uuid.UUID, q: str, language: str, zone: datetime.tzinfo) -> None:
-    hits = logs.search(run_id, q[:200], made.attempt)
-    shown = logs.read_lines(run_id, made.attempt, 0, hits.lines[:_HITS_SHOWN])
+    hits = logs.search(run_id, q[:200], made.attempt, made.replica)
+    shown = logs.read_lines(run_id, made.attempt, made.replica, hits.lines[:_HITS_SHOWN])
     made.blocks = _blocks(shown, language, zone)
     number = len(hits.lines)
     count = formats.grouped(number) + ("+" if hits.is_capped or hits.is_partial else "")

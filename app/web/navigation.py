@@ -37,6 +37,7 @@ PROJECT = (
 PLATFORM = (
     Place("users", N_("Users"), "users", "/admin/users"),
     Place("projects", N_("Projects"), "projects", "/admin/projects"),
+    Place("clusters", N_("Clusters"), "devices", "/admin/clusters"),
     Place("audit", N_("Audit log"), "time", "/admin/audit"),
     Place("health", N_("Health"), "health", "/admin/health"),
 )

@@ -1,9 +1,10 @@
 """Reasons and events in the reader's words."""
 
 import re
+from functools import partial
 from typing import Any
 
-from app.domain.reasons import EVENTS, REASONS
+from app.domain.reasons import EVENTS, REASONS, say_reason
 from app.i18n import translate
 
 
@@ -11,8 +12,7 @@ def sentence(language: str, code: str | None, args: dict[str, Any] | None) -> st
     """Why a run waits or ended; empty where there is nothing to say."""
     if not code:
         return ""
-    text = REASONS.get(code)
-    return translate(language, text.sentence, **shown(args)) if text else code
+    return say_reason(partial(translate, language), code, shown(args))
 
 
 def title(language: str, code: str) -> str:

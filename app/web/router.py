@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from app.web import assets
 from app.web.pages import (
+    admin_clusters,
     admin_projects,
     admin_users,
     api_docs,
@@ -27,6 +28,7 @@ from app.web.pages import (
     outputs,
     problems,
     project_accounts,
+    project_kubeconfig,
     project_members,
     project_settings,
     retention,
@@ -82,10 +84,12 @@ for part in (
     retention,
     notifications,
     project_settings,
+    project_kubeconfig,
     project_members,
     project_accounts,
     me,
     admin_users,
+    admin_clusters,
     admin_projects,
     audit,
     health,

@@ -35,6 +35,7 @@ class RunRow:
     status: Markup
     reason: str
     reason_class: str
+    is_debug: bool
     tags: list[str]
     experiment: str
     owner: str
@@ -104,6 +105,7 @@ def build_row(
         status=statuses.chip(language, state, is_stopping=is_stopping(row), extra=extra),
         reason=_why(row, language) if says else "",
         reason_class="bad" if state == RunState.FAILED else "",
+        is_debug=row.is_debug,
         tags=row.tags,
         experiment=row.experiment or "",
         owner=row.created_by,
@@ -162,10 +164,10 @@ def growing_since(row: Any) -> tuple[int | None, int | None]:
 
 
 def resources(row: Any) -> str:
-    """What a run asks for: "2 CPU · 4Gi", and GPUs where it asks for any."""
-    text = f"{format_cpu(row.cpu_millis)} CPU · {format_memory(row.memory_bytes)}"
+    """What a run asks for: "2 CPU · 4Gi", and GPUs where it asks for any; of several replicas, for each."""
+    text = f"{format_cpu(row.cpu_millis // row.replicas)} CPU · {format_memory(row.memory_bytes // row.replicas)}"
     if row.gpus:
-        text = f"{row.gpus} GPU · {text}"
+        text = f"{row.gpus // row.replicas} GPU · {text}"
     return f"{row.replicas} × {text}" if row.replicas > 1 else text
 
 

@@ -9,14 +9,18 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from app.domain.names import RUN_ID
+from app.domain.pod_reasons import NEVER_RAN
+from app.domain.quantities import parse_duration
 from app.domain.states import TERMINAL, RunState
 from app.errors import N_
+from app.repositories.clusters import LOCAL
 from app.web import formats, reasons, statuses
 from app.web.run_phases import Phase, View, build_phases
 from app.web.run_rows import growing_since, is_stopping, resources, spans
 from app.web.run_tables import AttemptRow, EventRow, OutputRow
 from app.web.start_view import Step
 from app.web.templating import with_markup
+from app.workloads.debugging import MOST_TTL, USUAL_TTL, exec_command
 
 _COMMAND = 240
 _RUN_IDS = re.compile(f"({RUN_ID.pattern})")
@@ -94,6 +98,15 @@ class Mute:
     may_all: bool
 
 
+@dataclass(frozen=True)
+class Ttl:
+    """How long a debug run may be asked to last."""
+
+    value: str
+    text: str
+    is_usual: bool
+
+
 @dataclass
 class RunPage:
     """The page of one run. `live_url` and `after_url` are what its two polls ask for."""
@@ -137,6 +150,10 @@ class RunPage:
     swap_actions: bool = False
     log: Any = None
     next_steps: list[Step] = field(default_factory=list)
+    is_debug: bool = False
+    may_debug: bool = False
+    ttls: list[Ttl] = field(default_factory=list)
+    shells: list[str] = field(default_factory=list)
 
 
 def build(
@@ -178,6 +195,13 @@ def build(
         metrics_url=f"/api/v1/runs/{row.public_id}/metrics",
         live_url=f"{url}/live?seen={row.version}&live={int(row.state not in TERMINAL)}",
         after_url=f"{url}/after?seen={row.version}",
+        is_debug=row.is_debug,
+        may_debug=may_write and row.pool != LOCAL,
+        ttls=[
+            Ttl(one, formats.span(parse_duration(one), view.language), one == USUAL_TTL)
+            for one in ("15m", "30m", "1h", "2h", "4h", "8h", MOST_TTL)
+        ],
+        shells=[exec_command(pod["namespace"], pod["name"]) for pod in row.pods or ()],
     )
 
 
@@ -208,7 +232,8 @@ def _subtitle(view: View, row: Any) -> Markup:
         parts.append(escape(view.say("attempt {number}", number=row.attempt)))
     if row.parent:
         link = Markup('<a class="link mono" href="/r/{0}">{0}</a>').format(row.parent)
-        parts.append(with_markup(view.language, "again, after {run}", run=link))
+        text = N_("to debug {run}") if row.is_debug else N_("again, after {run}")
+        parts.append(with_markup(view.language, text, run=link))
     if row.definition:
         url = f"/projects/{quote(row.project)}/jobs/{quote(row.definition)}?version={row.definition_version}"
         link = Markup('<a class="link" href="{}">{} v{}</a>').format(url, row.definition, row.definition_version)
@@ -260,6 +285,8 @@ def _usage(row: Any) -> Mapping[str, float]:
 
 
 def _waiting(view: View, row: Any, holders: Mapping[str, str]) -> Waiting | None:
+    if row.state == RunState.STARTING and row.reason_code:
+        return _held_up(view, row)
     if row.state != RunState.QUEUED:
         return None
     code = row.reason_code or "JUST_SUBMITTED"
@@ -282,6 +309,17 @@ def _waiting(view: View, row: Any, holders: Mapping[str, str]) -> Waiting | None
         reasons.fix(view.language, code),
         reasons.title(view.language, code),
         f"/problems/{quote(code)}",
+    )
+
+
+def _held_up(view: View, row: Any) -> Waiting:
+    """Its cluster has it and cannot start it yet."""
+    return Waiting(
+        Markup("") + reasons.sentence(view.language, row.reason_code, row.reason),
+        [],
+        reasons.fix(view.language, row.reason_code),
+        reasons.title(view.language, row.reason_code),
+        f"/problems/{quote(row.reason_code)}",
     )
 
 
@@ -308,13 +346,19 @@ def _ended(view: View, row: Any, url: str, error_line: int | None) -> Ended | No
         reasons.sentence(view.language, code, row.reason) or statuses.word(view.language, row.state),
         reasons.fix(view.language, code),
         row.first_error or "" if is_failed else "",
-        log_url if is_failed and code != "START_FAILED" else "",  # it has no log: nothing ran
+        log_url if is_failed and code not in NEVER_RAN else "",  # it has no log: nothing ran
         reasons.title(view.language, code),
         f"/problems/{quote(code)}",
     )
 
 
 def _banner(view: View, row: Any, facts: Mapping[str, Any]) -> Banner | None:
+    if row.state == RunState.RUNNING and row.reason_code:
+        said = [
+            reasons.sentence(view.language, row.reason_code, row.reason),
+            reasons.fix(view.language, row.reason_code),
+        ]
+        return Banner(reasons.title(view.language, row.reason_code), " ".join(said))
     if row.state in TERMINAL or facts.get("isolation") != "none":
         return None
     return Banner(
@@ -329,6 +373,7 @@ def _banner(view: View, row: Any, facts: Mapping[str, Any]) -> Banner | None:
 def _details(view: View, row: Any) -> list[Item]:
     spec: Mapping[str, Any] = row.spec
     source: Mapping[str, Any] = row.source or {}
+    ran = next((attempt["image"] for attempt in reversed(row.attempts) if attempt.get("image")), None)
     made = [
         Item(view.say("Run"), row.public_id, is_code=True),
         Item(view.say("Pool"), row.pool),
@@ -338,13 +383,16 @@ def _details(view: View, row: Any) -> list[Item]:
     ]
     optional = [
         (view.say("Image"), spec.get("image"), True),
+        (view.say("Image, by digest"), ran, True),
         (view.say("Python"), spec.get("python") or spec.get("requirements"), True),
         (view.say("Code"), (str(source.get("git_commit") or ""))[:12] or (spec.get("snapshot") or "")[:12], True),
         (view.say("Branch"), source.get("git_branch"), False),
         (view.say("Timeout"), spec.get("timeout"), False),
         (view.say("Grace"), spec.get("grace"), False),
         (view.say("Retries"), _retries(spec), False),
+        (view.say("Shared memory"), spec.get("shared_memory"), False),
         (view.say("Environment"), ", ".join(sorted(spec.get("env") or {})), True),
+        (view.say("Volumes"), ", ".join(f"{use['claim']}: {use['path']}" for use in spec.get("volumes") or ()), True),
         (view.say("Secrets"), ", ".join(use["name"] for use in spec.get("secrets") or ()), True),
     ]
     made += [Item(label, _plain(value), is_code=is_code, wraps=True) for label, value, is_code in optional if value]

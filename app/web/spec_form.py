@@ -23,7 +23,9 @@ LINES = (
     "pool",
     "cpu",
     "memory",
+    "shared_memory",
     "gpus",
+    "replicas",
     "priority",
     "python",
     "requirements",
@@ -207,7 +209,7 @@ def _value(name: str, text: str, before: Any) -> Any:
     """What is typed into a field as a value; None, which takes the key out, for nothing."""
     if not text:
         return None
-    if name == "gpus" and re.fullmatch(r"-?\d{1,9}", text):
+    if name in ("gpus", "replicas") and re.fullmatch(r"-?\d{1,9}", text):
         return int(text)
     if name == "cpu" and not isinstance(before, str) and re.fullmatch(r"\d{1,9}(\.\d{1,3})?", text):
         return float(text) if "." in text else int(text)

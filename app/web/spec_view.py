@@ -165,17 +165,14 @@ def _facts(view: View, found: RunCapsule) -> list[Fact]:
 
 
 def _is_known(row: AttemptRow) -> bool:
-    return row.document is not None or bool(row.platform)
+    return row.document is not None or bool(row.platform) or row.image is not None
 
 
 def _all_ran(view: View, rows: Sequence[AttemptRow]) -> list[Ran]:
     """The newest attempt first; an older one only where it ran in something else."""
     known = [row for row in reversed(rows) if _is_known(row)]
-    shown = [
-        row
-        for place, row in enumerate(known)
-        if place == 0 or (row.digest, row.platform) != (known[place - 1].digest, known[place - 1].platform)
-    ]
+    told = [(row.digest, row.platform, row.image) for row in known]
+    shown = [row for place, row in enumerate(known) if place == 0 or told[place] != told[place - 1]]
     return [_ran(view, row, len(shown)) for row in shown]
 
 
@@ -183,6 +180,7 @@ def _ran(view: View, row: AttemptRow, count: int) -> Ran:
     document, platform = row.document or {}, row.platform or {}
     packages = sorted((document.get("packages") or {}).items())
     told = [
+        (N_("Image, by digest"), row.image, True),
         (N_("Interpreter"), document.get("interpreter"), True),
         (N_("Version"), document.get("version"), False),
         (N_("Berth"), platform.get("berth"), False),

@@ -40,6 +40,7 @@ _RUN_PARTS = {
     "wait": "berth.cli.runs",
     "stop": "berth.cli.run_change",
     "rerun": "berth.cli.run_change",
+    "debug": "berth.cli.run_debug",
     "clone": "berth.cli.run_submit",
     "capsule": "berth.cli.run_capsule",
     "diff": "berth.cli.run_capsule",
@@ -54,6 +55,21 @@ _RUN_PARTS = {
     "outputs": "berth.cli.run_files",
     "download": "berth.cli.run_files",
 }
+_CLUSTER_PARTS = {
+    "ls": "berth.cli.clusters",
+    "add": "berth.cli.clusters",
+    "show": "berth.cli.clusters",
+    "set": "berth.cli.clusters",
+    "check": "berth.cli.clusters",
+    "rotate": "berth.cli.clusters",
+    "registries": "berth.cli.cluster_namespaces",
+    "set-registry": "berth.cli.cluster_namespaces",
+    "rm-registry": "berth.cli.cluster_namespaces",
+    "drift": "berth.cli.cluster_namespaces",
+    "drain": "berth.cli.clusters",
+    "undrain": "berth.cli.clusters",
+    "rm": "berth.cli.clusters",
+}
 GROUPS: dict[str, Group] = {
     "run": Group("", "submit runs, look at them, follow and stop them", _RUN_PARTS),
     "job": Group("berth.cli.definitions", "job definitions: runs that others start by filling in values"),
@@ -63,6 +79,7 @@ GROUPS: dict[str, Group] = {
     "notification": Group("berth.cli.notifications", "who is told when a run ends, fails or waits too long"),
     "service-account": Group("berth.cli.service_accounts", "identities of automation in a project"),
     "secret": Group("berth.cli.secrets", "values that a project's runs are given"),
+    "cluster": Group("", "where runs run: adding, checking, draining clusters", _CLUSTER_PARTS),
     "admin": Group("berth.cli.admin", "users, the audit log, the way back for a locked-out admin"),
     "config": Group("berth.cli.configuration", "which server, project and token are used, and why"),
     "completion": Group("berth.cli.completion", "what the Tab key offers, for bash, zsh and fish"),

@@ -1,6 +1,8 @@
 """`berth project …`: projects and who is in them."""
 
 import argparse
+import os
+from pathlib import Path
 
 from berth import config
 from berth.cli.command import Command
@@ -23,6 +25,8 @@ _CONTENTS = (
     "members",
     "service_accounts",
     "tokens",
+    "namespaces",
+    "kept_pods",
 )
 _ROLES = ("viewer", "editor", "owner")
 
@@ -140,6 +144,33 @@ def _use(shell: Shell) -> int:
     return Exit.OK
 
 
+def _kubeconfig_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="by default the project in force")
+    parser.add_argument("--cluster", metavar="NAME", required=True, help="the cluster whose pods are to be seen")
+    parser.add_argument("--hours", type=int, help="until its token ends (8; 24 at most)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="a file that only you can read; stdout without it")
+
+
+def _kubeconfig(shell: Shell) -> int:
+    options = shell.options
+    name = options.name or shell.client.project
+    found = shell.client.projects.kubeconfig(name, options.cluster, options.hours)
+    if shell.out.is_json:
+        shell.out.object({"kubeconfig": found})
+    elif options.output:
+        try:
+            path = Path(options.output)
+            path.unlink(missing_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(found)
+        except OSError as error:
+            raise InvalidInput(f"{options.output} cannot be written: {error.strerror}") from None
+        shell.out.say(f"{options.output} looks at pods of {name} in {options.cluster}, and at their logs")
+    else:
+        shell.out.line(found.rstrip("\n"))
+    return Exit.OK
+
+
 COMMANDS = (
     Command("project ls", _ls, "list your projects", "berth project ls", fields=_FIELDS),
     Command(
@@ -158,6 +189,14 @@ COMMANDS = (
         "berth project delete vision --dry-run",
         _delete_arguments,
         ("project", "deleted", *_CONTENTS),
+    ),
+    Command(
+        "project kubeconfig",
+        _kubeconfig,
+        "a kubeconfig to look at its pods and their logs",
+        "berth project kubeconfig vision --cluster east -o east.yaml",
+        _kubeconfig_arguments,
+        ("kubeconfig",),
     ),
     Command("project use", _use, "choose the project for later commands", "berth project use vision", _use_arguments),
     Command(

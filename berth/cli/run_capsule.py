@@ -30,7 +30,9 @@ def _capsule(shell: Shell) -> int:
     if out.is_quiet:
         out.line(found["sha256"])
         return Exit.OK
-    newest: Mapping[str, Any] = next((one for one in reversed(found["attempts"]) if one.get("environment")), {})
+    newest: Mapping[str, Any] = next(
+        (one for one in reversed(found["attempts"]) if one.get("environment") or one.get("image")), {}
+    )
     out.facts(_facts(found, newest))
     packages = (newest.get("environment") or {}).get("packages") or {}
     if shell.options.packages:
@@ -55,6 +57,7 @@ def _facts(found: Mapping[str, Any], newest: Mapping[str, Any]) -> list[tuple[st
         "definition": named,
         "snapshot": f"{snapshot['sha256']}{gone}" if snapshot else None,
         "git commit": f"{commit}{' with changes' if source.get('git_dirty') else ''}" if commit else None,
+        "image": newest.get("image") or (found["image"] or {}).get("name"),
         "interpreter": environment.get("interpreter"),
         "python": environment.get("version"),
         "packages": len(environment["packages"]) if environment else None,

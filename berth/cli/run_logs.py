@@ -25,6 +25,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="an id, the beginning of one, or @last")
     parser.add_argument("-f", "--follow", action="store_true", help="until the run has ended; Ctrl-C leaves it running")
     parser.add_argument("--attempt", type=int, metavar="N", help="only this attempt; by default all")
+    parser.add_argument("--replica", type=int, metavar="N", help="of a run with several replicas: the one (0)")
     parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
     parser.add_argument(
         "--since", metavar="WHERE", help="only what comes after a line (1200, 2.1200) or a time (10m, 2h)"
@@ -38,6 +39,8 @@ def _logs(shell: Shell) -> int:
     options = shell.options
     if options.tail is not None and options.since is not None:
         raise InvalidInput("--tail and --since exclude each other")
+    if options.replica is not None and options.replica < 0:
+        raise InvalidInput("--replica takes a number from 0")
     if options.tail is not None and options.tail < 0:
         raise InvalidInput("--tail takes a number from 0")
     after: str | None = options.since
@@ -46,18 +49,34 @@ def _logs(shell: Shell) -> int:
         options.begin, after = _time_of(after), None
     run_id = shell.run_id(options.run)
     printer = _printer(shell)
+    _check_replica(shell, run_id, options.replica)
+    only = {"attempt": options.attempt, "replica": options.replica, "after": after, "tail": options.tail}
     if not options.follow:
-        for line in shell.client.runs.logs(run_id, attempt=options.attempt, after=after, tail=options.tail):
+        for line in shell.client.runs.logs(run_id, **only):
             printer(line)
         return Exit.OK
     with leaving(shell, run_id):
-        for line in shell.client.runs.logs(
-            run_id, follow=True, attempt=options.attempt, after=after, tail=options.tail
-        ):
+        for line in shell.client.runs.logs(run_id, follow=True, **only):
             printer(line)
         run = shell.client.runs.get(run_id)
     # The attempt that was followed may have ended while the run goes on with another.
     return result_of(shell, run, options.propagate) if run.is_finished else Exit.OK
+
+
+def _check_replica(shell: Shell, run_id: str, replica: int | None) -> None:
+    """Says that there are others where none was named, and refuses one that is not there."""
+    if replica is None and not shell.out.is_terminal:
+        return
+    count = shell.client.runs.get(run_id).replicas
+    if replica is not None and replica >= count:
+        raise InvalidInput(f"there is no replica {replica}: the run has {show_replicas(count)}")
+    if replica is None and count > 1:
+        shell.out.say(f"replica 0 of {count}; --replica N shows another")
+
+
+def show_replicas(count: int) -> str:
+    """How many, and which."""
+    return "one replica, 0" if count == 1 else f"{count} replicas, 0 to {count - 1}"
 
 
 def _time_of(text: str) -> datetime.datetime:

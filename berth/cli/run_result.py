@@ -43,6 +43,8 @@ RUN_FIELDS = (
     "waited_seconds",
     "ran_seconds",
     "parent",
+    "debug_of",
+    "exec_commands",
     "definition",
     "url",
     "version",

@@ -28,8 +28,14 @@ def _spec_arguments(parser: argparse.ArgumentParser) -> None:
     spec.add_argument("--name", help="what people see in lists; by default that of the program")
     spec.add_argument("--cpu", metavar="CORES", help="such as 1, 0.5 or 500m (1)")
     spec.add_argument("--memory", metavar="SIZE", help="such as 1Gi or 512Mi (1Gi)")
+    spec.add_argument("--shared-memory", metavar="SIZE", help="of /dev/shm, on clusters (half of the memory)")
     spec.add_argument("--gpus", type=int, metavar="N", help="whole GPUs (0)")
-    spec.add_argument("--pool", metavar="NAME", help="where it runs")
+    spec.add_argument(
+        "--replicas", type=int, metavar="N", help="pods side by side, each with all of this, on clusters (1)"
+    )
+    where = spec.add_mutually_exclusive_group()
+    where.add_argument("--pool", metavar="NAME", help="where it runs")
+    where.add_argument("--cluster", metavar="NAME", dest="pool", help="the same: a cluster's pool bears its name")
     spec.add_argument("--priority", metavar="LEVEL", help="low, normal or high")
     spec.add_argument("--image", help="container image, used on clusters")
     spec.add_argument("--env", action="append", metavar="K=V", help="environment variable; K alone takes yours")
@@ -127,7 +133,20 @@ def _send(shell: Shell, spec: dict[str, Any], source: dict[str, Any], source_tex
 
 def apply_flags(spec: dict[str, Any], options: argparse.Namespace) -> None:
     """Puts the flags over the spec; maps are merged key by key."""
-    for key in ("name", "cpu", "memory", "gpus", "pool", "priority", "image", "experiment", "timeout", "grace"):
+    for key in (
+        "name",
+        "cpu",
+        "memory",
+        "shared_memory",
+        "gpus",
+        "replicas",
+        "pool",
+        "priority",
+        "image",
+        "experiment",
+        "timeout",
+        "grace",
+    ):
         value = getattr(options, key)
         if value is not None:
             spec[key] = value

@@ -145,7 +145,7 @@ def _print_all(shell: Shell, run: "Run") -> None:
     if len(run.attempts) > 1:
         out.line("")
         out.table(raw["attempts"], _attempt_columns())
-    _print_tail(shell, run.id)
+    _print_tail(shell, run.id, ((raw.get("reason") or {}).get("args") or {}).get("replica"))
 
 
 def _metrics(run: "Run") -> dict[str, dict[str, Any]]:
@@ -177,6 +177,8 @@ def _facts(run: Mapping[str, Any], is_terminal: bool) -> Iterable[tuple[str, Any
     yield "Exit code", run.get("exit_code")
     yield "Progress", f"{progress.get('done')} of {progress.get('total')}" if progress else None
     yield "Asked for", f"{run.get('cpu')} CPU, {run.get('memory')}, {run.get('gpus') or 0} GPU, pool {run.get('pool')}"
+    yield "Replicas", run.get("replicas") if (run.get("replicas") or 1) > 1 else None
+    yield "Image", next((one["image"] for one in reversed(run.get("attempts") or ()) if one.get("image")), None)
     yield "Parameters", ", ".join(f"{name}={_given(value)}" for name, value in (spec.get("parameters") or {}).items())
     yield "By", run.get("created_by")
     yield "Created", run.get("created_at")
@@ -193,7 +195,10 @@ def _facts(run: Mapping[str, Any], is_terminal: bool) -> Iterable[tuple[str, Any
         if commit
         else None,
     )
-    yield "Copy of", run.get("parent")
+    yield "Copy of", None if run.get("debug_of") else run.get("parent")
+    yield "Debugs", run.get("debug_of")
+    for command in run.get("exec_commands") or ():
+        yield "Shell", command
     yield "Page", run.get("url")
 
 
@@ -217,13 +222,14 @@ def _attempt_columns() -> list[Column]:
     ]
 
 
-def _print_tail(shell: Shell, run_id: str) -> None:
+def _print_tail(shell: Shell, run_id: str, replica: int | None) -> None:
     from berth.cli.text import coloured
 
-    lines = list(shell.client.runs.logs(run_id, tail=_LAST_LINES))
+    lines = list(shell.client.runs.logs(run_id, tail=_LAST_LINES, replica=replica))
+    which = f"{run_id} --replica {replica}" if replica else run_id
     if lines:
         shell.out.line("")
-        shell.out.line(shell.out.paint(f"last lines of the log (`berth run logs {run_id}` shows all)", "dim"))
+        shell.out.line(shell.out.paint(f"last lines of the log (`berth run logs {which}` shows all)", "dim"))
         for line in lines:
             shell.out.line(coloured(line.text))
 

@@ -24,10 +24,12 @@ def _up(shell: Shell) -> int:
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show-password", action="store_true", help="print the password of the demo's user")
+    parser.add_argument("--cluster", metavar="NAME", help="in pods of this cluster of the Berth that runs here")
 
 
 def _demo(shell: Shell) -> int:
-    return call_local("app.trial.demo", "main", show_password=shell.options.show_password)
+    options = shell.options
+    return call_local("app.trial.demo", "main", show_password=options.show_password, cluster=options.cluster)
 
 
 def _doctor(shell: Shell) -> int:
@@ -53,7 +55,8 @@ COMMANDS = (
         _demo_arguments,
         is_remote=False,
         description="Starts Berth, trains a small classifier three times through its API, stops one run, lets one\n"
-        "fail, checks what happened, and ends everything that it started.",
+        "fail, checks what happened, and ends everything that it started. With --cluster the runs are pods; the\n"
+        "default image of the cluster needs python3 with numpy.",
     ),
     Command(
         "doctor",

@@ -96,6 +96,15 @@ def test_experiments_with_their_best_value(world: World) -> None:
     assert ([one["name"] for one in second["items"]], second["has_more"]) == (["c"], False)
 
 
+def test_views_may_have_columns(world: World) -> None:
+    viewer = world.as_("viewer")
+    assert viewer.post(f"{PROJECT}/views", json={"name": "Plain"}).json()["columns"] is None
+    shown = {"name": "Losses", "columns": ["ran", "metric"], "metric": "val/loss"}
+    losses = viewer.post(f"{PROJECT}/views", json=shown).json()
+    assert (losses["columns"], losses["metric"]) == (["metric", "ran"], "val/loss")
+    assert viewer.post(f"{PROJECT}/views", json={"name": "y", "columns": ["nope"]}).status_code == 422
+
+
 def test_views_are_own_or_shared(world: World) -> None:
     owner, editor, viewer = world.as_("owner"), world.as_("editor"), world.as_("viewer")
     own = viewer.post(f"{PROJECT}/views", json={"name": " Mine ", "q": "owner:me", "sort": "name"})

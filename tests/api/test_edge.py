@@ -74,3 +74,13 @@ def test_head_is_get_without_its_body(world: World, path: str) -> None:
     got, headed = client.get(url), client.head(url)
     assert (headed.status_code, headed.content) == (200, b"")
     assert headed.headers["content-type"] == got.headers["content-type"]
+
+
+def test_a_run_reaches_its_own_routes_by_any_name_and_nothing_else(world: World) -> None:
+    """Pods reach Berth by an address that the console may not have."""
+    client = world.as_("nobody")
+    run = {"host": "berth-web.berth.svc:8800", "authorization": "Bearer berth_r_unknown"}
+    assert client.get("/runs/r-2345678923/code", headers=run).status_code == 401
+    assert client.get("/session", headers=run).status_code == 421
+    person = run | {"authorization": "Bearer berth_p_unknown"}
+    assert client.get("/runs/r-2345678923/code", headers=person).status_code == 421

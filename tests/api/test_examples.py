@@ -35,7 +35,7 @@ from app.models import (
     UserSession,
 )
 from app.services import definitions, links, passwords, terminals, throttle
-from app.services.runs import manifest_of
+from app.services.runs import forget_what_was_seen, manifest_of
 from app.stores import objects
 from app.workloads.kinds.job import JobSpec
 from tests import factories
@@ -150,6 +150,10 @@ class Sandbox:
     def _runs(self, session: Session) -> None:
         if "run" not in self.case.path and self.case.method != "GET":
             return
+        pool = "local"
+        if self.case.path.endswith(":debug"):  # this machine has no pods
+            pool = factories.make_pool(session, "east").name
+            forget_what_was_seen()
         for public_id in ("r-7f3k2m9qwa", "r-6xqkp2aaaa"):
             run = factories.make_run(
                 session,
@@ -159,6 +163,7 @@ class Sandbox:
                 state="succeeded",
                 finished_at=LONG_AGO,
                 experiment="digits",
+                pool=pool,
                 spec={"name": "train", "command": ["true"], "parameters": {"lr": 0.1}},
             )
             manifest = manifest_of(JobSpec.model_validate(run.spec), None)
@@ -186,6 +191,11 @@ class Sandbox:
             factories.make_secret(session, self.project, "HF_TOKEN")
         if case.names("name"):
             definitions.create_definition(session, self.actor, self.project.id, DEFINITION)
+        if case.names("cluster") or "kubeconfig" in case.path:
+            cluster = factories.make_cluster(session, "east", server="https://east.example.com:6443")
+            factories.make_registry(session, cluster, "registry.example.com:5000")
+            factories.make_namespace(session, self.project.id, cluster)
+            factories.make_kubeconfig(session, self.project.id, self.ada.id, cluster, id=key)
         if case.names("view"):
             owner = {"project_id": self.project.id, "user_id": self.ada.id}
             session.add(SavedView(id=key, name="Mine", q="", sort="-created", is_shared=False, **owner))

@@ -138,6 +138,27 @@ def test_all_errors(world: World, filled: Run, cluster: FakeLogCluster) -> None:
     assert numbers(body) == [41]
 
 
+def test_logs_of_several_replicas(world: World, cluster: FakeLogCluster) -> None:
+    """Each by its number, and all together by time, with the number before each line."""
+    with db.unit_of_work() as session:
+        run = make_logged_run(session, project=world.ours, user=world.users["editor"], replicas=2)
+    cluster.write(run.public_id, 1, "zero")
+    cluster.write(run.public_id, 1, "one a", "one b", replica=1)
+    ship_logs(cluster)
+    assert [line["text"] for line in get(world, run)["items"]] == ["zero"]
+    second = get(world, run, replica=1)
+    assert [(line["text"], line["replica"], line["line"]) for line in second["items"]] == [
+        ("one a", 1, 1),
+        ("one b", 1, 2),
+    ]
+    assert (second["replica"], second["total"], get(world, run, replica=1, q="B")["total"]) == (1, 2, 2)
+    client = world.as_("viewer")
+    path, plain = f"/runs/{run.public_id}/logs", {"accept": "text/plain"}
+    whole = client.get(path, headers=plain).text
+    assert sorted(whole.splitlines()) == ["[0] zero", "[1] one a", "[1] one b"]
+    assert client.get(path, headers=plain, params={"replica": 1}).text == "one a\none b\n"
+
+
 def test_whole_logs(world: World, filled: Run) -> None:
     client = world.as_("viewer")
     path = f"/runs/{filled.public_id}/logs"

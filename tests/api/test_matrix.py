@@ -15,6 +15,7 @@ from starlette.routing import Route as AnyRoute
 
 from app import db
 from app.api.routing import PREFIX, Route
+from app.api.schemas.clusters import EXAMPLE_KUBECONFIG
 from app.domain.access import Role
 from app.models import Definition
 from app.services import definitions
@@ -73,6 +74,24 @@ TABLE = {
     "PUT /projects/{project}/secrets/{secret}": "          401 404 404 404 403 403 200 200 200 200",
     "DELETE /projects/{project}/secrets/{secret}": "       401 404 404 404 403 403 204 204 204 204",
     "GET /health": "                                       401 404 403 403 403 403 403 403 403 200",
+    # Of clusters; {cluster} is one that has no pool, so it may be removed.
+    "GET /clusters": "                                     401 404 403 403 403 403 403 403 403 200",
+    "POST /clusters": "                                    401 404 403 403 403 403 403 403 403 201",
+    "GET /clusters/{cluster}": "                           401 404 403 403 403 403 403 403 403 200",
+    "PATCH /clusters/{cluster}": "                         401 404 403 403 403 403 403 403 403 200",
+    "PUT /clusters/{cluster}/credentials": "               401 404 403 403 403 403 403 403 403 200",
+    "POST /clusters/{cluster}:check": "                    401 404 403 403 403 403 403 403 403 202",
+    "POST /clusters/{cluster}:drain": "                    401 404 403 403 403 403 403 403 403 200",
+    "POST /clusters/{cluster}:undrain": "                  401 404 403 403 403 403 403 403 403 200",
+    "DELETE /clusters/{cluster}": "                        401 404 403 403 403 403 403 403 403 200",
+    "GET /clusters/{cluster}/drift": "                     401 404 403 403 403 403 403 403 403 200",
+    "GET /clusters/{cluster}/registries": "                401 404 403 403 403 403 403 403 403 200",
+    "PUT /clusters/{cluster}/registries/{server}": "       401 404 403 403 403 403 403 403 403 200",
+    "DELETE /clusters/{cluster}/registries/{server}": "    401 404 403 403 403 403 403 403 403 204",
+    # Editors; a kubeconfig is of whoever asked for it, so that of the test is its owner's.
+    "POST /projects/{project}/kubeconfigs": "              401 404 404 404 403 403 202 202 202 202",
+    "GET /projects/{project}/kubeconfigs/{kubeconfig}": "  401 404 404 404 403 403 200 200 200 200",
+    "POST /projects/{project}/kubeconfigs/{kubeconfig}:fetch": "401 404 404 404 403 403 200 200 200 200",
     # Owners only; of one's own, whoever may see them. Muting needs a run that one can see.
     "GET /projects/{project}/notifications": "          401 404 404 404 403 200 403 403 200 200",
     "POST /projects/{project}/notifications": "         401 404 404 404 403 403 403 403 201 201",
@@ -120,6 +139,8 @@ TABLE = {
     "GET /runs/{run}": "                                   401 404 404 404 200 200 200 200 200 200",
     "POST /runs/{run}:stop": "                             401 404 404 404 403 403 202 202 202 202",
     "POST /runs/{run}:rerun": "                            401 404 404 404 403 403 202 202 202 202",
+    # On this machine there is no pod to go into.
+    "POST /runs/{run}:debug": "                            401 404 404 404 403 403 409 409 409 409",
     "POST /runs/{run}:clone": "                            401 404 404 404 403 403 202 202 202 202",
     "GET /runs/{run}/capsule": "                           401 404 404 404 200 200 200 200 200 200",
     "GET /runs/{run}/events": "                            401 404 404 404 200 200 200 200 200 200",
@@ -137,6 +158,11 @@ TABLE = {
     "GET /projects/{project}/retention/announcements/{announcement}/runs": (
         "                                                  401 404 404 404 404 404 404 404 404 404"
     ),
+    # {run} is another run than the job's own, without code, and without a live attempt.
+    "GET /runs/{run}/code": "                              401 404 404 404 403 403 404 404 404 404",
+    "GET /runs/{run}/checkpoint": "                        401 404 404 404 403 403 404 404 404 404",
+    "PUT /runs/{run}/checkpoint": "                        401 404 404 404 403 403 204 204 204 204",
+    "PUT /runs/{run}/outputs/{path:path}": "               401 404 404 404 403 403 404 404 404 404",
     "GET /runs/{run}/outputs/{path:path}": "               401 404 404 404 404 404 404 404 404 404",
     "GET /projects/{project}/snapshots/{digest}": "        401 404 404 404 403 403 404 404 404 404",
     # Of job definitions; {name} is `digits`, which takes no parameters.
@@ -173,6 +199,11 @@ BODIES: dict[str, Any] = {
     "POST /me/notifications": NOTIFICATION,
     "PATCH /me/notifications/{notification}": {"muted": True},
     "POST /projects": {"name": "x-{who}"},
+    "POST /clusters": {"name": "x-{who}", "in_cluster": True},
+    "PATCH /clusters/{cluster}": {"settings": {"gpu_resource": "amd.com/gpu"}},
+    "PUT /clusters/{cluster}/credentials": {"kubeconfig": EXAMPLE_KUBECONFIG},
+    "PUT /clusters/{cluster}/registries/{server}": {"username": "x", "password": "x-{who}"},
+    "POST /projects/{project}/kubeconfigs": {"cluster": "{cluster}"},
     "PUT /projects/{project}/retention": {"keep_days": 30, "keep_tags": ["best"]},
     "PATCH /projects/{project}": {"title": "x-{who}"},
     "PUT /projects/{project}/members/{user}": {"role": "editor"},
@@ -195,6 +226,7 @@ BODIES: dict[str, Any] = {
     "POST /projects/{project}/jobs/{name}:run": {},
     "POST /runs/{run}:stop": {},
     "POST /runs/{run}:rerun": {},
+    "POST /runs/{run}:debug": {},
     "POST /runs/{run}:clone": {"changes": {"name": "y"}},
     "POST /runs/{run}/metrics": {"points": [["loss", 1, 1795325000000, 0.5]]},
     "POST /projects/{project}/service-accounts/{account}/tokens": {"name": "x", "scope": "read"},
@@ -205,7 +237,10 @@ def routes_of(app: FastAPI) -> list[str]:
     """Every method and path of the API, as the table names them."""
     found = []
     for route in app.router.routes:
-        if isinstance(route, AnyRoute) and route.path.startswith(PREFIX) and route.include_in_schema:
+        # Also what is not in the document: that keeps nobody from asking.
+        if not isinstance(route, AnyRoute | Route) or not route.path.startswith(PREFIX):
+            continue
+        if isinstance(route, Route) or route.include_in_schema:
             methods = (route.methods or set()) - ({"HEAD"} if "GET" in (route.methods or ()) else set())
             found += [f"{method} {route.path.removeprefix(PREFIX)}" for method in sorted(methods)]
     return found
@@ -242,12 +277,13 @@ def test_everybody(world: World, route: str) -> None:
 def ask(world: World, route: str, who: str, token: str | None, at: int) -> httpx.Response:
     """The answer to what would be accepted of somebody who may; `at` makes the address of each their own."""
     method, path = route.split(" ", 1)
+    found = values(world, who, path)
     body = BODIES.get(route)
     if body is not None:
-        body = json.loads(json.dumps(body).replace("{who}", who))
+        body = json.loads(json.dumps(body).replace("{who}", who).replace("{cluster}", found["cluster"]))
     headers = {"if-match": "*"} if method == "PATCH" else {}
     client = world.api.client(token, address=f"10.0.0.{at}")
-    path = path.replace(":path", "").format(**values(world, who, path))
+    path = path.replace(":path", "").format(**found)
     query = {"from": 1, "to": 1} if path.endswith("/diff") else None
     return client.request(method, path, json=body, headers=headers, params=query)
 
@@ -278,15 +314,22 @@ def values(world: World, who: str, path: str) -> dict[str, str]:
         token = factories.token_id(session, secret)
         run = factories.make_run(session, world.ours, world.users["editor"], spec=SPEC)
         kept = factories.make_secret(session, world.ours)
+        cluster = factories.make_cluster(session)
+        factories.make_registry(session, cluster)
+        factories.make_namespace(session, world.ours.id, cluster)
         if "{name}" in path and not session.query(Definition).count():
             text = "name: digits\nspec: {command: ['true']}\n"
             definitions.create_definition(session, world.actor("editor"), world.ours.id, text)
         mine = world.users["owner"] if who in ("reader", "nobody", "job", "narrow") else world.users[who]
+        asked = factories.make_kubeconfig(session, world.ours.id, mine.id, cluster)
         hears = {"user_id": mine.id} if path.startswith("/me/") else {"project_id": world.ours.id}
         notification = factories.make_notification(session, **hears)
         delivery = factories.make_delivery(session, notification, state="failed")
     return {
         "secret": kept.name,
+        "cluster": cluster.name,
+        "server": "registry.example.com",
+        "kubeconfig": str(asked.id),
         "notification": str(notification.id),
         "delivery": str(delivery.message_id),
         "project": "ours",

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from app import db
-from app.clusters.base import SecretRef
 from app.home import add_generated_key
 from app.models import Project
 from app.repositories import secrets as repository
 from app.services import secrets
 from app.settings import get_settings
+from app.workloads.plans import SecretRef
 from tests import factories
 from tests.api.conftest import World
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app import db
+from app.api.schemas.clusters import EXAMPLE_KUBECONFIG
 from app.domain.access import Role
 from app.services import throttle
 from app.services.identity import token_hash
@@ -75,6 +76,7 @@ TABLE: dict[str, str] = {
     "POST /projects/{project}/runs/{run}/rerun-exact": "           303/401 303/401 404 404 403 409 409 409",
     "POST /projects/{project}/runs/{run}/stop": "                  303/401 303/401 404 404 403 303 303 303",
     "POST /projects/{project}/runs/{run}/mute": "                  303/401 303/401 404 404 303 303 303 303",
+    "POST /projects/{project}/runs/{run}/debug": "                 303/401 303/401 404 404 403 409 409 409",
     "POST /projects/{project}/runs/{run}/rerun": "                 303/401 303/401 404 404 403 303 303 303",
     "GET /projects/{project}/compare": "                           303/401 303/401 404 404 422 422 422 422",
     "GET /projects/{project}/experiments": "                       303/401 303/401 404 404 200 200 200 200",
@@ -102,6 +104,9 @@ TABLE: dict[str, str] = {
     "POST /projects/{project}/settings/notifications": "           303/401 303/401 404 404 403 403 404 404",
     "POST /me/notifications": "                                    303/401 303/401 404 404 404 404 404 404",
     "GET /projects/{project}/settings": "                          303/401 303/401 404 404 200 200 200 200",
+    "GET /projects/{project}/settings/kubeconfig": "               303/401 303/401 404 404 403 200 200 200",
+    "POST /projects/{project}/settings/kubeconfig": "              303/401 303/401 404 404 403 303 303 303",
+    "POST /projects/{project}/settings/kubeconfig/download": "     303/401 303/401 404 404 403 200 200 200",
     "POST /projects/{project}/settings": "                         303/401 303/401 404 404 403 403 303 303",
     "POST /projects/{project}/settings/delete": "                  303/401 303/401 404 404 403 403 422 422",
     "GET /projects/{project}/settings/members": "                  303/401 303/401 404 404 200 200 200 200",
@@ -138,6 +143,16 @@ TABLE: dict[str, str] = {
     "GET /projects/{project}/settings/audit": "                    303/401 303/401 404 404 403 403 200 200",
     "GET /admin/audit.csv": "                                      303/401 303/401 404 404 404 404 404 200",
     "GET /projects/{project}/settings/audit.csv": "                303/401 303/401 404 404 403 403 200 200",
+    "GET /admin/clusters": "                                           303/401 303/401 404 404 404 404 404 200",
+    "POST /admin/clusters": "                                          303/401 303/401 404 404 404 404 404 303",
+    "GET /admin/clusters/{cluster}": "                                 303/401 303/401 404 404 404 404 404 200",
+    "POST /admin/clusters/{cluster}/settings": "                       303/401 303/401 404 404 404 404 404 303",
+    "POST /admin/clusters/{cluster}/check": "                          303/401 303/401 404 404 404 404 404 303",
+    "POST /admin/clusters/{cluster}/drain": "                          303/401 303/401 404 404 404 404 404 303",
+    "POST /admin/clusters/{cluster}/credentials": "                    303/401 303/401 404 404 404 404 404 303",
+    "POST /admin/clusters/{cluster}/registries": "                     303/401 303/401 404 404 404 404 404 303",
+    "POST /admin/clusters/{cluster}/registries/remove": "              303/401 303/401 404 404 404 404 404 303",
+    "POST /admin/clusters/{cluster}/remove": "                         303/401 303/401 404 404 404 404 404 303",
     "GET /admin/health": "                                         303/401 303/401 404 404 404 404 404 200",
     "GET /problems": "                                             200     200     200 200 200 200 200 200",
     "GET /problems/{code}": "                                      200     200     200 200 200 200 200 200",
@@ -166,6 +181,14 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /admin/users": {"name": "x-{number}"},
     "POST /admin/users/{user}": {"display_name": "x"},
     "POST /admin/projects": {"name": "x-{number}"},
+    "POST /admin/clusters": {"name": "x-{number}", "in_cluster": "yes"},
+    "POST /admin/clusters/{cluster}/settings": {"gpu_resource": "amd.com/gpu"},
+    "POST /admin/clusters/{cluster}/credentials": {"kubeconfig": EXAMPLE_KUBECONFIG},
+    "POST /admin/clusters/{cluster}/remove": {"name": "{cluster}"},
+    "POST /admin/clusters/{cluster}/registries": {"server": "x", "username": "x", "password": "x"},
+    "POST /admin/clusters/{cluster}/registries/remove": {"server": "{server}"},
+    "POST /projects/{project}/settings/kubeconfig": {"cluster": "{cluster}", "hours": "8"},
+    "POST /projects/{project}/settings/kubeconfig/download": {"key": "{kubeconfig}"},
 }
 QUERIES = {"GET /projects/{project}/jobs/{name}/diff": {"from": "1", "to": "1"}}
 

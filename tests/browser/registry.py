@@ -35,6 +35,10 @@ def _at(path: str) -> Callable[[Seed], str]:
     return lambda _: path
 
 
+def _asked(state: str) -> Callable[[Seed], str]:
+    return lambda seed: f"/projects/vision/settings/kubeconfig?key={seed.ids['kubeconfig ' + state]}"
+
+
 def _compare(*keys: str) -> Callable[[Seed], str]:
     return lambda seed: f"/projects/vision/compare?runs={','.join(seed.runs[key] for key in keys)}"
 
@@ -206,6 +210,14 @@ PAGES = [
     Page("user", "/admin/users/{user}", _at("/admin/users/bob"), shows="vision"),
     Page("users-hidden", "/admin/users", _at("/admin/users"), user="bob", status=404, mark="✕", is_variant=True),
     Page("admin-projects", "/admin/projects", _at("/admin/projects"), shows="empty-project"),
+    Page("kubeconfig", f"{SETTINGS}/kubeconfig", _at("/projects/vision/settings/kubeconfig"), shows="gpu-east"),
+    Page("kubeconfig-ready", f"{SETTINGS}/kubeconfig", _asked("ready"), is_variant=True),
+    Page("kubeconfig-failed", f"{SETTINGS}/kubeconfig", _asked("failed"), is_variant=True),
+    Page("kubeconfig-waits", f"{SETTINGS}/kubeconfig", _asked("requested"), is_variant=True),
+    Page("clusters", "/admin/clusters", _at("/admin/clusters"), shows="gpu-east"),
+    Page("cluster", "/admin/clusters/{cluster}", _at("/admin/clusters/gpu-east"), shows="v1.34.2"),
+    Page("cluster-away", "/admin/clusters/{cluster}", _at("/admin/clusters/gpu-west"), is_variant=True),
+    Page("cluster-local", "/admin/clusters/{cluster}", _at("/admin/clusters/local"), is_variant=True),
     Page("audit", "/admin/audit", _at("/admin/audit"), shows="session.create"),
     Page("audit-filtered", "/admin/audit", _at("/admin/audit?verb=member.set"), shows="editor", is_variant=True),
     Page("audit-no-match", "/admin/audit", _at("/admin/audit?verb=nothing&since=2026-01-01T10:00"), is_variant=True),
@@ -340,6 +352,7 @@ NO_PAGES = {
     "POST /projects/{project}/views/{view}/delete": "form of the list",
     "POST /projects/{project}/runs/{run}/stop": "form of the run's page",
     "POST /projects/{project}/runs/{run}/mute": "form of the run's page",
+    "POST /projects/{project}/runs/{run}/debug": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun": "form of the run's page",
     "POST /projects/{project}/runs/{run}/rerun-exact": "form of the run's pages",
     "POST /projects/{project}/settings/secrets": "form of the page",
@@ -367,6 +380,16 @@ NO_PAGES = {
     "POST /admin/users/{user}/end-sessions": "form of the user's page",
     "POST /admin/users/{user}/reset": "form of the user's page",
     "POST /admin/projects": "form of the page",
+    "POST /admin/clusters": "form of the page",
+    "POST /admin/clusters/{cluster}/settings": "form of the cluster's page",
+    "POST /admin/clusters/{cluster}/check": "form of the cluster's page",
+    "POST /admin/clusters/{cluster}/drain": "form of the cluster's page",
+    "POST /admin/clusters/{cluster}/credentials": "form of the cluster's page",
+    "POST /admin/clusters/{cluster}/remove": "form of the cluster's page",
+    "POST /admin/clusters/{cluster}/registries": "form of the cluster's page",
+    "POST /admin/clusters/{cluster}/registries/remove": "form of the cluster's page",
+    f"POST {SETTINGS}/kubeconfig": "form of the page",
+    f"POST {SETTINGS}/kubeconfig/download": "form of the page; answers with a file",
     "POST /projects/{project}/jobs/new": "form of the page",
     "POST /projects/{project}/jobs/{name}/edit": "form of the page",
     "POST /projects/{project}/jobs/{name}/check": "partial of the definition's page",

@@ -16,10 +16,13 @@ from uuid_utils.compat import uuid7
 from app.domain import capsule
 from app.domain.access import Actor
 from app.domain.loglines import Record, encode
+from app.domain.preflight import judge
+from app.domain.preflight_facts import Facts, NodeFacts, PodFacts
 from app.models import (
     Attempt,
     Capsule,
     Cluster,
+    ClusterRegistry,
     Environment,
     LogChunk,
     Membership,
@@ -32,6 +35,8 @@ from app.models import (
     Output,
     Pool,
     Project,
+    ProjectKubeconfig,
+    ProjectNamespace,
     Replica,
     Run,
     RunEvent,
@@ -43,6 +48,7 @@ from app.models import (
 from app.services import (
     definitions,
     links,
+    namespace_drift,
     passwords,
     projects,
     service_accounts,
@@ -52,6 +58,7 @@ from app.services import (
 )
 from app.stores import objects
 from app.workloads.kinds.job import JobSpec
+from app.workloads.namespace_drift import Difference
 from tests.browser.seed_many import add_many
 from tests.browser.seed_outputs import add_outputs
 from tests.browser.seed_usage import add_usage
@@ -94,6 +101,7 @@ def seed(session: Session) -> Seed:
     session.execute(
         insert(Pool).values(name="local", cluster_id=cluster, cpu_millis=8000, memory_bytes=16 << 30, gpus=0)
     )
+    _clusters(session, made, now)
     session.flush()
     _runs(session, made, now)
     _secrets(session, made, now)
@@ -204,6 +212,65 @@ def _definitions(session: Session, made: Seed) -> None:
     old = {"name": "old-pipeline", "title": "Old pipeline", "spec": {"command": ["true"]}}
     definitions.create_definition(session, actor, vision, definitions.text_of(old))
     definitions.set_archived(session, actor, vision, "old-pipeline", True)
+
+
+def _clusters(session: Session, made: Seed, now: datetime.datetime) -> None:
+    """Two that an administrator added: drained and with every kind of finding, and one that never answered."""
+    node = NodeFacts("gpu-node-" + LONG, is_ready=False, is_gpu_machine=True)
+    facts = Facts(
+        version="v1.34.2",
+        latency_ms=(4.1,),
+        clock_seconds=0.2,
+        nodes=[NodeFacts("node-1", is_ready=True), node],
+        default_classes=[],
+        pull_secret="berth/registry",
+        pull_secret_trouble="there is no such secret",
+        pod=PodFacts("registry/runtime:1", trouble=NASTY, patience=60),
+    )
+    settings = {"berth_url": "https://berth.example.com", "runtime_image": "registry/runtime:1"}
+    row: dict[str, Any] = {
+        "id": uuid7(),
+        "name": "gpu-east",
+        "kind": "kubernetes",
+        "server": "https://10.20.0.5:6443",
+        "seen_at": now,
+    }
+    row |= {"state": "draining", "settings": settings, "credentials_version": 2, "credentials_at": now}
+    row |= {
+        "facts": {"version": "v1.34.2", "nodes": 12, "ready_nodes": 11, "cpu_millis": 384_000, "memory_bytes": 1 << 41}
+    }
+    row |= {"findings": {"findings": [one.as_dict() for one in judge(facts)]}, "checked_at": now, "created_by": "alice"}
+    session.execute(insert(Cluster).values(key_id="0", wrapped_key=b"", ciphertext=b"", **row))
+    _namespaces(session, row["id"], made, now)
+    away = {"id": uuid7(), "name": "gpu-west", "kind": "kubernetes", "trouble": NASTY, "created_by": "alice"}
+    session.execute(insert(Cluster).values(**away))
+
+
+def _namespaces(session: Session, cluster: uuid.UUID, made: Seed, now: datetime.datetime) -> None:
+    """What others changed of one, a registry, one that is to go, and kubeconfigs in each state."""
+    vision, alice = made.ids["vision"], made.ids["alice"]
+    spaces = [{"project_id": vision, "name": "berth-0a1b2c3d4e5f-9c8b7a6d"}]
+    spaces.append({"project_id": uuid7(), "name": "berth-5f4e3d2c1b0a-1a2b3c4d", "deleting_at": now})
+    for space in spaces:
+        session.execute(insert(ProjectNamespace).values(cluster_id=cluster, fingerprint="0", **space))
+    found = [
+        (Difference("NetworkPolicy berth", (), "", ""), ""),
+        (Difference("ResourceQuota berth", ("spec", "hard", "pods"), '"1"', '"5k"'), ""),
+        (Difference("RoleBinding berth-viewer", ("roleRef", "name"), f'"{NASTY}"', '"berth-viewer"'), NASTY),
+        (Difference("NetworkPolicy berth", ("spec", "egress"), f'["{LONG}"]', "[]"), ""),
+    ]
+    for _ in range(2):
+        namespace_drift.record(session, cluster, vision, "berth-0a1b2c3d4e5f-9c8b7a6d", found)
+    given = {"key_id": "0", "wrapped_key": b"", "ciphertext": b"", "updated_by": "alice"}
+    for server, username in (("registry.example.com:5000", "puller"), ("ghcr.io", NASTY)):
+        row = {"id": uuid7(), "cluster_id": cluster, "server": server, "username": username}
+        session.execute(insert(ClusterRegistry).values(**row, **given))
+    whose = {"project_id": vision, "cluster_id": cluster, "user_id": alice, "hours": 8}
+    ready: dict[str, object] = {"made_at": now, "expires_at": now + datetime.timedelta(hours=8)}
+    states: dict[str, dict[str, object]] = {"requested": {}, "ready": ready, "failed": {"trouble": NASTY}}
+    for state, values in states.items():
+        made.ids[f"kubeconfig {state}"] = uuid7()
+        session.execute(insert(ProjectKubeconfig).values(id=made.ids[f"kubeconfig {state}"], **whose, **values))
 
 
 def _notifications(session: Session, made: Seed, now: datetime.datetime) -> None:

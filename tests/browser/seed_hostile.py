@@ -37,6 +37,12 @@ TEXTS = {
     "api_token.name",
     "attempt.first_error",
     "audit_entry.object_id",
+    "cluster.server",
+    "cluster.trouble",
+    "cluster_registry.username",
+    "namespace_drift.trouble",
+    "namespace_drift.was",
+    "project_kubeconfig.trouble",
     "definition.title",
     "metric_series.name",
     "notification.name",
@@ -62,6 +68,8 @@ DOCUMENTS = {
     "audit_entry.after",
     "audit_entry.before",
     "cluster.facts",
+    "cluster.findings",
+    "cluster.settings",
     "notification_message.data",
     "notification_message.reason",
     "run.reason",
@@ -82,19 +90,24 @@ WRITTEN = {
 }
 # What no tenant chooses freely, and why.
 OURS = {
-    "names of a checked form": """audit_entry.actor_name cluster.name definition.name pool.name project.name run.pool
+    "names of a checked form": """attempt.image run.image audit_entry.actor_name cluster.created_by
+        cluster_registry.server cluster_registry.updated_by
+        cluster.name definition.name pool.name project.name run.pool
         reservation.pool secret.created_by secret.name secret.updated_by user.name audit_entry.request_id""",
     "codes, kinds and states": """attempt.cause attempt.reason_code attempt.state audit_entry.object_type
-        audit_entry.verb cluster.kind membership.role notification.channel notification.events notification.whose
+        audit_entry.verb cluster.kind cluster.state
+        membership.role notification.channel notification.events notification.whose
         notification_attempt.error notification_message.state notification_message.type one_time_link.kind
         one_time_link.role replica.state retention_plan.state retention_plan_run.outcome run.desired run.kind
         run.reason_code run.state run_event.code run_event.new_state run_event.old_state saved_view.sort api_token.scope
         user.kind user.language user.theme notification.language run_columns.columns saved_view.columns""",
-    "made by Berth": """api_token.hint attempt.environment capsule.digest environment.digest idempotency_key.body
-        idempotency_key.key idempotency_key.location idempotency_key.route lease.holder lease.name log_chunk.object_key
-        notification.target_key_id notification_message.event_key one_time_link.user_code output.object_key
-        output.sha256 run.public_id secret.key_id snapshot.digest user.password_hash attempt.handle retention_plan.rules
-        output.removed_by""",
+    "made by Berth": """api_token.hint attempt.environment cluster.key_id capsule.digest environment.digest
+        idempotency_key.body idempotency_key.key idempotency_key.location idempotency_key.route lease.holder
+        lease.name log_chunk.object_key project_namespace.name project_namespace.fingerprint
+        cluster_registry.key_id project_kubeconfig.key_id namespace_drift.namespace namespace_drift.object
+        namespace_drift.field namespace_drift.should notification.target_key_id
+        notification_message.event_key one_time_link.user_code output.object_key output.sha256 run.public_id
+        secret.key_id snapshot.digest user.password_hash attempt.handle retention_plan.rules output.removed_by""",
     "the address of a connection": "audit_entry.address user_session.address",
     "checked as a filter": "saved_view.q",
     "checked as tags, and shown as those of runs are": """retention_rules.keep_tags
@@ -147,7 +160,7 @@ def _documents(session: Session, table: str, name: str) -> None:
 
 
 # Texts that decide what is shown, rather than being shown.
-_KEPT = {"run", "project", "state", "isolation", "asked", "free", "capacity", "memory"}
+_KEPT = {"code", "status", "says", "fix", "run", "project", "state", "isolation", "asked", "free", "capacity", "memory"}
 
 
 def _poisoned(value: Any, said: str) -> Any:

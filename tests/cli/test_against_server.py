@@ -20,6 +20,7 @@ from sqlalchemy import text as sql
 
 import berth
 from app import db
+from app.api.schemas.clusters import EXAMPLE_KUBECONFIG
 from app.domain.access import Role
 from app.models import Output
 from app.services import terminals
@@ -307,6 +308,26 @@ def test_logs_and_their_options(world: World) -> None:
     assert "the newest is 1" in world.cli(*read, "--attempt", "2", code=2).stderr
 
 
+def test_logs_of_replicas_are_asked_for_by_number(world: World) -> None:
+    run = world.make_run(state="running", replicas=2)
+    with db.unit_of_work() as session:
+        factories.make_attempt(session, run, state="running")
+    cluster = FakeLogCluster()
+    for replica in range(2):
+        cluster.write(run.public_id, 1, f"from {replica}", replica=replica)
+    while ship_logs(cluster):
+        pass
+    read = ["run", "logs", run.public_id]
+    assert world.cli(*read).stdout == "from 0\n"
+    assert world.cli(*read, "--replica", "1").stdout == "from 1\n"
+    assert json.loads(world.cli(*read, "--replica", "1", "--json").stdout)["replica"] == 1
+    refused = world.cli(*read, "--replica", "2", code=2).stderr
+    assert "there is no replica 2: the run has 2 replicas, 0 to 1" in refused
+    write_project(world)
+    told = world.cli("run", "submit", "--replicas", "2", "--", "python", "train.py", code=2).stderr
+    assert "ONE_REPLICA_ONLY" in told
+
+
 def test_outputs_are_listed_and_fetched(world: World) -> None:
     run = world.make_run(state="succeeded")
     files = {"model.bin": b"x" * 300_000, "plots/a b.png": b"png", "plots/日本.txt": b""}
@@ -528,6 +549,44 @@ def test_administration(world: World) -> None:
     world.cli("admin", "user", "ls", code=5)
 
 
+def test_clusters_are_added_drained_and_removed(world: World) -> None:
+    admin = world.as_("admin")
+    (world.cli.folder / "east.yaml").write_text(EXAMPLE_KUBECONFIG)
+    assert world.cli("cluster", "ls", code=5).stdout == ""
+    refused = world.cli("cluster", "add", "east", "--kubeconfig", "missing.yaml", code=2, env=admin)
+    assert "missing.yaml cannot be read" in refused.stderr
+    (world.cli.folder / "bad.yaml").write_text("users: [")
+    assert "is no YAML" in world.cli("cluster", "add", "east", "--kubeconfig", "bad.yaml", code=2, env=admin).stderr
+    added = world.cli("cluster", "add", "east", "--kubeconfig", "east.yaml", "--gpu-resource", "amd.com/gpu", env=admin)
+    assert (added.stdout, "takes a minute" in added.stderr) == ("east\n", True)
+    assert "(CLUSTER_EXISTS)" in world.cli("cluster", "add", "east", "--in-cluster", code=6, env=admin).stderr
+    assert "east" in world.cli("cluster", "ls", "--quiet", env=admin).stdout.split()
+    found = world.cli.json("cluster", "show", "east", "--json", env=admin)
+    assert (found["settings"]["gpu_resource"], found["status"], found["findings"]) == ("amd.com/gpu", "checking", [])
+    assert "server\thttps://east.example.com:6443" in world.cli("cluster", "show", "east", env=admin).stdout
+    assert "nothing to change" in world.cli("cluster", "set", "east", code=2, env=admin).stderr
+    world.cli("cluster", "set", "east", "--gpu-resource", "", env=admin)
+    assert "credentials 2" in world.cli("cluster", "rotate", "east", "--kubeconfig", "east.yaml", env=admin).stderr
+    registry = ("east", "registry.example.com:5000")
+    given = ("--username", "puller", "--password-stdin")
+    set_registry = ("cluster", "set-registry", *registry, *given)
+    assert "stdin has no password" in world.cli(*set_registry, code=2, env=admin, stdin="").stderr
+    assert "as puller" in world.cli(*set_registry, env=admin, stdin="a long password\n").stderr
+    assert "puller" in world.cli("cluster", "registries", "east", env=admin).stdout
+    world.cli("cluster", "rm-registry", *registry, env=admin)
+    assert "(NOT_FOUND)" in world.cli("cluster", "rm-registry", *registry, code=5, env=admin).stderr
+    assert world.cli.json("cluster", "drift", "east", "--json", env=admin) == []
+    no_mask = world.cli("cluster", "set", "east", "--egress", "10.20.0.1/16", code=2, env=admin)
+    assert "must be 0" in no_mask.stderr
+    refused = world.cli("project", "kubeconfig", "vision", "--cluster", "east", code=6, env=admin)
+    assert "(PROJECT_NOT_IN_CLUSTER)" in refused.stderr
+    assert "running: 0" in world.cli("cluster", "drain", "east", env=admin).stderr
+    world.cli("cluster", "undrain", "east", env=admin)
+    assert world.cli("cluster", "rm", "east", "--dry-run", env=admin).stdout.startswith("would be removed")
+    assert "is removed" in world.cli("cluster", "rm", "east", "-y", env=admin).stderr
+    assert "east" not in world.cli("cluster", "ls", "--quiet", env=admin).stdout.split()
+
+
 def in_terminal(world: World, *arguments: str, columns: int = 100) -> tuple[int, str]:
     """The exit code and the screen of a command on a terminal of its own."""
     pid, screen = pty.fork()
@@ -602,9 +661,9 @@ def test_secrets_are_set_listed_used_and_removed(world: World, tmp_path: Path) -
     refused = world.cli(*submit, "--secret", "HF_TOKN", "--", "true", code=2)
     assert "secrets/0/name: is no secret of this project -> HF_TOKEN" in refused.stderr
     with db.unit_of_work() as session:
-        from app.clusters.base import SecretRef
         from app.models import Run
         from app.services import secrets
+        from app.workloads.plans import SecretRef
 
         run = session.query(Run).first()
         assert run is not None

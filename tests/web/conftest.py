@@ -1,6 +1,7 @@
 """The application with its pages, called in this process, on a database that is emptied after each test."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ from app.services import sessions, throttle
 from app.services.identity import token_hash
 from tests.api.client import Api, serving
 from tests.browser.seed import Seed, seed
+from tests.conftest import empty
+from tests.kept_rows import KeptRows
 
 
 @dataclass
@@ -53,12 +56,22 @@ def pages(engine: Engine) -> Iterator[Api]:
         yield made
 
 
-@pytest.fixture
-def console(pages: Api, clean_database: Engine) -> Iterator[Console]:
-    """A seeded installation."""
-    throttle.forget()
+@pytest.fixture(scope="session")
+def seeded(engine: Engine) -> tuple[Seed, KeptRows]:
+    """A seeded installation, kept."""
     with db.unit_of_work() as session:
         made = seed(session)
+    kept = KeptRows(engine)
+    empty(engine)
+    return made, kept
+
+
+@pytest.fixture
+def console(pages: Api, seeded: tuple[Seed, KeptRows], clean_database: Engine) -> Iterator[Console]:
+    """A seeded installation."""
+    throttle.forget()
+    made, kept = seeded
+    kept.put_back()
     with pages.client() as client:
         client.base_url = httpx.URL("http://localhost:8800")
-        yield Console(client, made)
+        yield Console(client, deepcopy(made))

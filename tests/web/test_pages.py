@@ -17,6 +17,7 @@ from app.web import assets
 from app.web.errors import render_error
 from tests import factories
 from tests.browser.seed import NASTY, add_run, finish
+from tests.browser.seed_gang import seed_gang
 from tests.web.conftest import Console
 
 VISION = "/projects/vision/runs"
@@ -180,6 +181,23 @@ def test_the_log_is_readable_without_a_script(console: Console) -> None:
     assert "33 lines found" in found
     assert 'id="L37"' in found
     assert 'id="L38"' not in found
+
+
+def test_the_log_of_a_run_with_replicas_is_that_of_the_one_that_failed(console: Console) -> None:
+    with db.unit_of_work() as session:
+        run = seed_gang(session, console.seed).public_id
+    page = console.get(f"{VISION}/{run}/logs", "alice").text
+    assert "replica 1 has no data" in page
+    assert '<option value="1" selected>Replica 1</option>' in page
+    assert f"/api/v1/runs/{run}/logs?attempt=1&amp;replica=1&amp;download=plain" in page
+    other = console.get(f"{VISION}/{run}/logs?attempt=1&replica=0", "alice").text
+    assert "replica 1 has no data" not in other
+    assert "my peer is gone" in other
+    overview = console.get(f"{VISION}/{run}", "alice").text
+    assert "Replica 1 of 2 exited with code 3." in overview
+    assert "2 × 2 CPU · 4Gi" in overview
+    for odd in ("replica=9", "replica=-1", "replica=x", "replica=%00"):
+        assert 'value="1" selected' in console.get(f"{VISION}/{run}/logs?{odd}", "alice").text
 
 
 @pytest.mark.parametrize("query", ["attempt=99", "attempt=x", "line=999999999", "line=-1", "q=%F0%9F%98%80", "q=%25_"])

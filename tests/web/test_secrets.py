@@ -3,8 +3,8 @@
 import pytest
 
 from app import db
-from app.clusters.base import SecretRef
 from app.services import secrets
+from app.workloads.plans import SecretRef
 from tests import factories
 from tests.web.conftest import Console
 

@@ -46,7 +46,7 @@ from app.repositories import definitions as repository
 from app.repositories.definitions import DefinitionRow
 from app.services import definitions
 from app.services.definitions import DefinitionArchived, DefinitionExists, InvalidDefinition, VersionChanged
-from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
+from app.services.runs import NeverFits, OneReplicaOnly, PoolDraining, TooManyWaiting, UnknownPool, UnknownSnapshot
 from app.workloads.definitions import read_stored
 from app.workloads.findings import field_errors
 from app.workloads.yaml_source import MAX_BYTES
@@ -280,7 +280,9 @@ def diff_versions(
     "/projects/{project}/jobs/{name}:run",
     status_code=202,
     response_model=RunRead,
-    responses=problems(DefinitionArchived, NeverFits, UnknownPool, UnknownSnapshot, TooManyWaiting),
+    responses=problems(
+        DefinitionArchived, NeverFits, UnknownPool, PoolDraining, OneReplicaOnly, UnknownSnapshot, TooManyWaiting
+    ),
 )
 @allowed(Action.RUN_WRITE)
 def run_definition(

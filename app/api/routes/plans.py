@@ -10,7 +10,7 @@ from app.api.routing import new_router, problems
 from app.api.schemas.plans import PlanAsk, PlanRead, plan_read
 from app.domain.access import Action
 from app.services import plans
-from app.services.runs import NeverFits, UnknownPool, UnknownSnapshot
+from app.services.runs import NeverFits, OneReplicaOnly, PoolDraining, UnknownPool, UnknownSnapshot
 from app.services.secrets import UnknownSecret
 
 router = new_router("runs")
@@ -19,7 +19,7 @@ router = new_router("runs")
 @router.post(
     "/projects/{project}/runs:plan",
     response_model=PlanRead,
-    responses=problems(NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret),
+    responses=problems(NeverFits, UnknownPool, PoolDraining, OneReplicaOnly, UnknownSnapshot, UnknownSecret),
 )
 @allowed(Action.RUN_WRITE)
 def plan_run(

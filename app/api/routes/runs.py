@@ -35,6 +35,7 @@ from app.api.schemas.runs import (
     RunAgain,
     RunClone,
     RunCreate,
+    RunDebug,
     RunPage,
     RunRead,
     event_read,
@@ -48,8 +49,8 @@ from app.errors import N_, FieldError, Invalid, NotFound
 from app.repositories import runs as repository
 from app.repositories.runs import Position, RunRow, Sort
 from app.services import capsules, reruns, runs
-from app.services.reruns import NotRepeatable
-from app.services.runs import NeverFits, TooManyWaiting, UnknownPool, UnknownSnapshot
+from app.services.reruns import DebugNeedsCluster, NotRepeatable
+from app.services.runs import NeverFits, OneReplicaOnly, PoolDraining, TooManyWaiting, UnknownPool, UnknownSnapshot
 from app.services.secrets import UnknownSecret
 from app.workloads.findings import field_errors
 
@@ -60,7 +61,9 @@ _FILTER = (
     "A filter. `metric.NAME` (the last value) and comparisons of `param.NAME` are looked at in the newest"
     f" {LOOKED_AT:,} runs that match the other terms."
 )
-_REFUSALS = problems(NeverFits, UnknownPool, UnknownSnapshot, UnknownSecret, TooManyWaiting)
+_REFUSALS = problems(
+    NeverFits, UnknownPool, PoolDraining, OneReplicaOnly, UnknownSnapshot, UnknownSecret, TooManyWaiting
+)
 
 
 @router.post("/projects/{project}/runs", status_code=202, responses=_REFUSALS, response_model=RunRead)
@@ -183,6 +186,20 @@ def rerun(
     """
     again = reruns.rerun_exactly if body.exact else reruns.rerun
     return _accepted(request, again(session, actor, _checked(run), once=once))
+
+
+@router.post(
+    "/runs/{run}:debug", status_code=202, responses=_REFUSALS | problems(DebugNeedsCluster), response_model=RunRead
+)
+@allowed(Action.RUN_WRITE, late=True)
+def debug_run(
+    request: Request, run: RunId, body: RunDebug, actor: ActorDep, session: SessionDep, once: IdempotencyDep
+) -> Response:
+    """Submit a debug run: as this one in everything, with a sleep in place of its program.
+
+    While it runs, `exec_commands` open a shell in its pods. After its `ttl` it has succeeded; it can be stopped before.
+    """
+    return _accepted(request, reruns.debug(session, actor, _checked(run), body.ttl, once=once))
 
 
 @router.get("/runs/{run}/capsule", response_model=CapsuleRead)

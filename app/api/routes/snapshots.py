@@ -1,8 +1,7 @@
 """Snapshots: the code that runs start from, uploaded once and named by its SHA-256."""
 
-import hashlib
 import tempfile
-from typing import IO, Annotated
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import Path
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from app.api import wire
 from app.api.deps import ActorDep, ProjectDep, allowed
 from app.api.problems import BodyTooLarge, UnsupportedMediaType
+from app.api.receiving import receive
 from app.api.routing import new_router, problems
 from app.api.schemas.snapshots import SnapshotRead
 from app.domain.access import Action
@@ -23,7 +23,6 @@ router = new_router("snapshots")
 
 DigestPath = Annotated[str, Path(max_length=200, description="SHA-256 of the archive, in hex.", examples=["0" * 64])]
 _TYPES = ("application/gzip", "application/x-gzip", "application/octet-stream")
-_PIECE = 1 << 20
 _BODY = {
     "requestBody": {
         "required": True,
@@ -61,27 +60,8 @@ async def add_snapshot(request: Request, project: ProjectDep, actor: ActorDep, d
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _TYPES:
         raise UnsupportedMediaType(expected=_TYPES[0])
     with tempfile.TemporaryFile() as archive:
-        actual, size = await _receive(request, archive)
+        actual, size = await receive(request, archive)
         stored, is_new = await anyio.to_thread.run_sync(
             snapshots.store_snapshot, actor, project.id, digest, actual, archive, size
         )
     return wire.json_response(stored._asdict(), 201 if is_new else 200, {"etag": wire.etag(digest)})
-
-
-async def _receive(request: Request, archive: IO[bytes]) -> tuple[str, int]:
-    """Writes the body to a file; its SHA-256 and size. The disk is waited for in a thread."""
-    hashed, size = hashlib.sha256(), 0
-
-    def keep(piece: bytes) -> None:
-        hashed.update(piece)
-        archive.write(piece)
-
-    waiting = bytearray()
-    async for part in request.stream():
-        waiting += part
-        size += len(part)
-        if len(waiting) >= _PIECE:
-            await anyio.to_thread.run_sync(keep, bytes(waiting))
-            waiting.clear()
-    await anyio.to_thread.run_sync(keep, bytes(waiting))
-    return hashed.hexdigest(), size

@@ -11,6 +11,7 @@ from app.api import wire
 from app.api.deps import ActorDep, ProjectDep, ReadSessionDep, SessionDep, allowed
 from app.api.routing import PREFIX, new_router, problems
 from app.api.schemas.comparing import ViewCreate, ViewPage, ViewRead, ViewUpdate, view_read
+from app.domain import run_columns
 from app.domain.access import Action
 from app.repositories import views as repository
 from app.services import views
@@ -34,8 +35,11 @@ def list_views(request: Request, project: ProjectDep, actor: ActorDep, session: 
 )
 @allowed(Action.VIEW_WRITE)
 def save_view(body: ViewCreate, project: ProjectDep, actor: ActorDep, session: SessionDep) -> Response:
-    """Keep a filter and an order of the list of runs under a name."""
-    key = views.save_view(session, actor, project.id, body.name, body.q, body.sort, is_shared=body.shared)
+    """Keep a filter and an order of the list of runs under a name, and columns where some are given."""
+    choice = None if body.columns is None else run_columns.read(body.columns, body.metric)
+    key = views.save_view(
+        session, actor, project.id, body.name, body.q, body.sort, is_shared=body.shared, choice=choice
+    )
     row = repository.get_view(session, project.id, actor.user_id, key)
     headers = {"location": f"{PREFIX}/projects/{project.name}/views/{key}"}
     return wire.json_response(view_read(row, project.name), 201, headers)

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.images import digest_of
 from app.repositories.capsules import AttemptRow
 from app.services.capsules import RunCapsule
 
@@ -19,9 +20,9 @@ class CapsuleSnapshot(BaseModel):
 
 
 class CapsuleImage(BaseModel):
-    """The container image as it was asked for, and its digest where a cluster has told it."""
+    """The container image as it was asked for (null: the cluster's own), and its digest where a cluster has told it."""
 
-    name: str
+    name: str | None
     digest: str | None
 
 
@@ -42,6 +43,7 @@ class CapsuleAttempt(BaseModel):
     started_at: datetime.datetime | None
     environment: EnvironmentRead | None
     platform: dict[str, str] | None
+    image: str | None = Field(description="The container image by its digest.")
 
 
 class CapsuleRead(BaseModel):
@@ -89,6 +91,7 @@ def capsule_read(found: RunCapsule, source_text: str | None) -> dict[str, Any]:
     """A capsule as CapsuleRead has it."""
     plan = found.plan
     image, digest, kept = plan["spec"].get("image"), plan["spec"].get("snapshot"), found.kept.snapshot
+    ran = next((one.image for one in reversed(found.kept.attempts) if one.image), None)
     snapshot = {
         "sha256": digest,
         "is_kept": kept is not None,
@@ -102,7 +105,7 @@ def capsule_read(found: RunCapsule, source_text: str | None) -> dict[str, Any]:
         "manifest": plan,
         "canonical": found.manifest.manifest,
         "snapshot": snapshot if digest else None,
-        "image": {"name": image, "digest": None} if image else None,
+        "image": {"name": image, "digest": digest_of(ran)} if image or ran else None,
         "source": found.run.source,
         "source_text": source_text,
         "attempts": [_attempt(one) for one in found.kept.attempts],
@@ -119,4 +122,5 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "started_at": row.started_at,
         "environment": environment,
         "platform": row.platform,
+        "image": row.image,
     }

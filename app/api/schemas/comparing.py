@@ -11,9 +11,12 @@ from app.api.schemas.metrics import shown
 from app.api.schemas.runs import url_of
 from app.domain.comparing import Direction, best, direction_of
 from app.domain.filters import MAX_LENGTH
+from app.domain.run_columns import COLUMNS
 from app.repositories.views import ViewRow
 from app.services.comparing import Comparison
 from app.settings import get_settings
+
+Column = Literal["tags", "owner", "metric", "progress", "resources", "waited", "ran", "created"]
 
 
 class ComparedRun(BaseModel):
@@ -95,13 +98,23 @@ class ViewCreate(Body):
     """A view of the list of runs to be kept. To share it takes the right to change runs."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "My failures", "q": "status:failed owner:me", "shared": False}]}
+        json_schema_extra={
+            "examples": [
+                {"name": "My failures", "q": "status:failed owner:me", "shared": False},
+                {"name": "Losses", "q": "tag:baseline", "columns": ["metric", "ran"], "metric": "loss"},
+            ]
+        }
     )
 
     name: Annotated[str, Field(max_length=200)]
     q: Annotated[str, Field(max_length=MAX_LENGTH)] = ""
     sort: Literal["-created", "created", "name", "-name"] = "-created"
     shared: bool = False
+    columns: Annotated[
+        list[Column] | None,
+        Field(max_length=len(COLUMNS), description="Columns that go with it; without them, those of its reader."),
+    ] = None
+    metric: Annotated[str, Field(max_length=200, description="What the column `metric` shows.")] = ""
 
 
 class ViewUpdate(Body):
@@ -120,6 +133,8 @@ class ViewRead(BaseModel):
     q: str
     sort: str
     shared: bool
+    columns: list[Column] | None
+    metric: str | None
     owner: str
     url: str
 
@@ -133,7 +148,8 @@ class ViewPage(Page):
 def view_read(row: ViewRow, project: str) -> dict[str, Any]:
     """A view as ViewRead has it."""
     url = f"{get_settings().console_url}/projects/{project}/runs?view={row.id}"
-    kept = {"id": str(row.id), "name": row.name, "q": row.q, "sort": row.sort}
+    kept: dict[str, Any] = {"id": str(row.id), "name": row.name, "q": row.q, "sort": row.sort}
+    kept |= {"columns": row.columns, "metric": row.metric}
     return kept | {"shared": row.is_shared, "owner": row.owner, "url": url}
 
 

@@ -43,7 +43,8 @@ class ProjectPage(Page):
 class ProjectDeleted(BaseModel):
     """What goes with a project; sizes in bytes. `deleted` is false for a dry run.
 
-    `live_runs` are running or waiting: while there is one, the project cannot be deleted.
+    `live_runs` are running or waiting: while there is one, the project cannot be deleted. `namespaces` are those of
+    clusters, as "cluster/name", and `kept_pods` counts attempts that have something in them still.
     """
 
     project: str
@@ -58,3 +59,5 @@ class ProjectDeleted(BaseModel):
     members: int
     service_accounts: int
     tokens: int
+    namespaces: list[str]
+    kept_pods: int

@@ -2,18 +2,19 @@
 
 import datetime
 from collections.abc import Collection
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.api import wire
 from app.domain.quantities import format_cpu, format_memory
-from app.domain.reasons import EVENTS, REASONS
+from app.domain.reasons import EVENTS, say_reason
 from app.i18n import translate
 from app.repositories.runs import PRIORITY_NAMES, EventRow, ItemRow, RunRow
 from app.settings import get_settings
-from app.workloads.base import Line, plain_text
+from app.workloads.base import Duration, Line, plain_text
+from app.workloads.debugging import MOST_TTL, USUAL_TTL, check_ttl, exec_command
 from app.workloads.kinds.job import JobSpec
 from app.workloads.yaml_source import MAX_BYTES
 
@@ -77,6 +78,18 @@ class RunAgain(BaseModel):
     exact: Annotated[bool, Field(strict=True)] = False
 
 
+class RunDebug(BaseModel):
+    """`ttl`: how long the debug run lasts at most."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ttl": "2h"}]})
+
+    ttl: Annotated[
+        Duration,
+        AfterValidator(check_ttl),
+        Field(description=f"How long it lasts, at most {MOST_TTL}; then it has succeeded."),
+    ] = USUAL_TTL
+
+
 class ReasonRead(BaseModel):
     """Why a run waits or why it ended. `code` is stable, `text` is in the reader's language."""
 
@@ -106,6 +119,7 @@ class AttemptRead(BaseModel):
     admitted_at: str
     started_at: str | None
     finished_at: str | None
+    image: str | None = Field(default=None, description="The container image that it got, by its digest.")
     replicas: list[ReplicaRead]
 
 
@@ -157,6 +171,7 @@ class RunItem(BaseModel):
     finished_at: datetime.datetime | None = None
     parent: str | None = None
     definition: DefinitionRef | None = None
+    debug_of: str | None = None
     url: str | None = None
 
 
@@ -195,6 +210,16 @@ class RunRead(BaseModel):
     spec: dict[str, Any]
     source: dict[str, Any]
     parent: str | None
+    debug_of: Annotated[
+        str | None, Field(description="The run that this one repeats with a sleep in place of its program.")
+    ]
+    exec_commands: Annotated[
+        list[str],
+        Field(
+            description="Of a debug run that runs: what opens a shell in each of its pods. It needs rights on the"
+            " cluster, which Berth does not give."
+        ),
+    ]
     definition: DefinitionRef | None
     place: int | None
     attempts: list[AttemptRead]
@@ -233,9 +258,7 @@ def reason(code: str | None, args: dict[str, Any] | None, language: str) -> dict
     """A stored reason with its sentence in `language`."""
     if code is None:
         return None
-    known = REASONS.get(code)
-    sentence = translate(language, known.sentence, **(args or {})) if known else code
-    return {"code": code, "text": sentence, "args": args or {}}
+    return {"code": code, "text": say_reason(partial(translate, language), code, args), "args": args or {}}
 
 
 ITEM_FIELDS = tuple(RunItem.model_fields)
@@ -303,6 +326,8 @@ def run_read(row: RunRow, now: datetime.datetime, language: str) -> dict[str, An
         "spec": row.spec,
         "source": row.source,
         "parent": row.parent,
+        "debug_of": row.parent if row.is_debug else None,
+        "exec_commands": [exec_command(pod["namespace"], pod["name"]) for pod in row.pods or ()],
         "definition": {"name": row.definition, "version": row.definition_version} if row.definition else None,
         "place": row.place,
         "attempts": [_attempt(attempt, language) for attempt in row.attempts],
@@ -315,7 +340,7 @@ def _attempt(attempt: dict[str, Any], language: str) -> dict[str, Any]:
         "state": attempt["state"],
         "cause": attempt["cause"],
         "reason": reason(attempt["reason_code"], attempt["reason"], language),
-        **{key: attempt[key] for key in ("exit_code", "first_error")},
+        **{key: attempt.get(key) for key in ("exit_code", "first_error", "image")},
         **{key: _utc(attempt[key]) for key in ("admitted_at", "started_at", "finished_at")},
         "replicas": attempt["replicas"],
     }

@@ -11,7 +11,7 @@ from app.domain.access import Action, Verdict, can
 from app.errors import N_, FieldError, Invalid
 from app.i18n import translate, translate_plural
 from app.repositories import projects as repository
-from app.services import project_deletion, projects
+from app.services import project_deletion, project_kubeconfigs, projects
 from app.services.identity import require
 from app.web import formats, forms, tabs
 from app.web.deps import Visitor, check_form, see_other, visit
@@ -42,6 +42,7 @@ class GeneralPage:
     may_write: bool = False
     live: str = ""
     live_url: str = ""
+    kubeconfig_url: str = ""
     going: list[Going] = field(default_factory=list)
 
 
@@ -112,6 +113,9 @@ def _show(
             live_url=f"{url}/runs?q=status:queued,starting,running",
         )
         made.may_write = can(visitor.actor, Action.PROJECT_WRITE, found.id) == Verdict.ALLOWED
+        may_look = can(visitor.actor, Action.PROJECT_KUBECONFIG, found.id) == Verdict.ALLOWED
+        if may_look and project_kubeconfigs.list_clusters(visitor.session, found.id):
+            made.kubeconfig_url = f"{url}/settings/kubeconfig"
         if can(visitor.actor, Action.PROJECT_DELETE, found.id) == Verdict.ALLOWED:
             contents = project_deletion.find_contents(visitor.session, found.id)
             if contents.live_runs:
@@ -141,4 +145,5 @@ def _going(visitor: Visitor, found: project_deletion.Contents) -> list[Going]:
         Going(say("Members"), formats.grouped(found.members)),
         Going(say("Service accounts"), formats.grouped(found.service_accounts)),
         Going(say("Tokens"), formats.grouped(found.tokens)),
+        *(Going(say("Namespace"), name) for name in found.namespaces),
     ]

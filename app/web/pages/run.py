@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from app.domain.access import Action, Verdict, can
 from app.domain.names import RUN_ID
 from app.domain.states import TERMINAL, RunState
-from app.errors import N_
+from app.errors import N_, BadValue, FieldError, Invalid
 from app.repositories import metrics, notifications, outputs, pools
 from app.repositories import runs as repository
 from app.services import logs, reruns, runs
@@ -32,6 +32,7 @@ from app.web.log_view import Asked
 from app.web.run_phases import View
 from app.web.run_view import Mute, RunPage
 from app.web.templating import Shell, render
+from app.workloads.debugging import USUAL_TTL, check_ttl
 
 _EVENTS = 10
 _OUTPUTS = 500
@@ -116,6 +117,25 @@ def rerun(request: Request, project: str, run: str, csrf: Annotated[str, Form()]
     return see_other(f"/projects/{made.project}/runs/{made.public_id}")
 
 
+@router.post("/projects/{project}/runs/{run}/debug")
+def debug(
+    request: Request, project: str, run: str, csrf: Annotated[str, Form()] = "", ttl: Annotated[str, Form()] = USUAL_TTL
+) -> Response:
+    """Submits a debug run of it and goes there."""
+    with visit(request) as visitor:
+        check_form(request, visitor, csrf)
+        visitor.project(project)
+        made = reruns.debug(visitor.session, visitor.actor, run, _checked_ttl(ttl))
+    return see_other(f"/projects/{made.project}/runs/{made.public_id}")
+
+
+def _checked_ttl(text: str) -> str:
+    try:
+        return check_ttl(text)
+    except BadValue as error:
+        raise Invalid([FieldError("/ttl", error.message, error.fix, slots=error.slots)]) from error
+
+
 @dataclass(frozen=True)
 class _Loaded:
     """A run as its page needs it, read while the session was open."""
@@ -152,7 +172,8 @@ def _find_holders(visitor: Visitor, row: Any) -> dict[str, str]:
 def _build(loaded: _Loaded, facts: Mapping[str, Any], holders: Mapping[str, str]) -> RunPage:
     row = loaded.row
     is_failed = row.state == RunState.FAILED
-    error_line = logs.find_first_error(row.id, row.attempt) if is_failed else None
+    replica = log_view.telling_replica(row, row.attempt)
+    error_line = logs.find_first_error(row.id, row.attempt, replica) if is_failed else None
     made = run_view.build(
         loaded.view,
         row,

@@ -43,7 +43,7 @@ def columns_page(
     that one comes from and goes back to."""
     with visit(request) as visitor:
         found = visitor.project(project)
-        choice = run_columns.read(columns.split(","), metric) if columns else None
+        choice = views.choice_of(columns, metric)
         choice = choice or saved.get_columns(visitor.session, found.id, visitor.actor.user_id)
         names = metrics.list_newest_names(visitor.session, found.id)
         shell = visitor.shell(found.name)

@@ -22,8 +22,13 @@ class LogsPage:
 
 
 @router.get("/projects/{project}/runs/{run}/logs")
-def page(request: Request, project: str, run: str, attempt: str = "", line: str = "", q: str = "") -> Response:
-    """The log at its end, at a line, or where `q` is found. What the address does not say well is left out."""
+def page(
+    request: Request, project: str, run: str, attempt: str = "", replica: str = "", line: str = "", q: str = ""
+) -> Response:
+    """The log of one replica at its end, at a line, or where `q` is found.
+
+    What the address does not say well is left out.
+    """
     with visit(request) as visitor:
         row = run_frame.find_run(visitor, project, run)
         shell = run_frame.run_shell(visitor, row, "logs")
@@ -32,7 +37,7 @@ def page(request: Request, project: str, run: str, attempt: str = "", line: str 
     made = log_view.build(
         row,
         f"{run_frame.run_url(row)}/logs",
-        Asked.read(attempt, line, q),
+        Asked.read(attempt, line, q, replica),
         language,
         zone,
         is_live=row.state not in TERMINAL,

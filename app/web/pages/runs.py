@@ -155,7 +155,7 @@ def list_page(
         shell = visitor.shell(found.name, is_live=True)
         kept = {"columns": columns, "metric": metric} if columns else {}
         page = _page(visitor, found.name, q, sort, kept)
-        choice = run_columns.read(columns.split(","), metric) if columns else None
+        choice = views.choice_of(columns, metric)
         choice = choice or saved.get_columns(visitor.session, found.id, visitor.actor.user_id)
         page.choice = choice.shown(metrics_view.read_pins(request.cookies.get(PINS_COOKIE, "")))
         values = _values(visitor, rows[:PAGE], page.choice.metric)

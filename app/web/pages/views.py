@@ -32,7 +32,7 @@ def save(
 ) -> Response:
     """Keeps the list as it is shown under a name, with its `columns` and `metric` where they are given. The list asks
     again where the reader has a view of that name, unless it is to be replaced."""
-    choice = run_columns.read(columns.split(","), metric) if columns else None
+    choice = choice_of(columns, metric)
     taken = {}
     try:
         with visit(request) as visitor:
@@ -70,6 +70,11 @@ def list_url(path: str, q: str, sort: str, choice: Choice | None = None, **more:
     query = {"q": q, "sort": sort if sort in ("created", "name", "-name") else "", **query_of(choice), **more}
     given = {name: value for name, value in query.items() if value}
     return path + (f"?{urlencode(given)}" if given else "")
+
+
+def choice_of(columns: str, metric: str) -> Choice | None:
+    """The reverse of `query_of`."""
+    return run_columns.read(columns.split(","), metric) if columns else None
 
 
 def query_of(choice: Choice | None) -> dict[str, str]:
