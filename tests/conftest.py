@@ -91,7 +91,11 @@ def session(engine: Engine) -> Iterator[Session]:
 def clean_database(engine: Engine) -> Iterator[Engine]:
     """For tests that really commit: every table is emptied afterwards."""
     yield engine
-    # Emptying twenty small tables by delete takes a tenth of the time that truncate does.
+    empty(engine)
+
+
+def empty(engine: Engine) -> None:
+    """Takes every row out of every table: by delete in a tenth of the time that truncate takes for small tables."""
     deletes = "; ".join(f'delete from "{table.name}"' for table in reversed(Base.metadata.sorted_tables))
     with engine.begin() as connection:
         connection.execute(text(f"set local session_replication_role = replica; {deletes}"))

@@ -6,6 +6,7 @@ L lost, D duplicated, S stuck, R regressed, Q over capacity, O orphaned, U unaud
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from psycopg.rows import dict_row
 
 from app.domain.states import TERMINAL, RunState, can_advance
 from tests.chaos.ledger import Ledger
-from tests.chaos.oracle import Key, Oracle, Process, scan, wrappers
+from tests.chaos.oracle import Key, Oracle, Process, wrappers
 
 _PERIOD = 0.2
 
@@ -24,11 +25,11 @@ _PERIOD = 0.2
 class Counters:
     """What must stay empty; each holds what it was found in.
 
-    lost: accepted, and not there or not ended in time. duplicated: two starts of one attempt, or two runs for
-    one key. stuck: nothing happened to it since the last fault for long, though nothing of it ran and there was
-    room. regressed: an illegal move, or a write of somebody who led no more. over: more reserved, or alive, than
-    there is. orphans: what was left at the end. unaudited: moves and audit entries do not match. wrong: ended for Berth
-    while its program ran.
+    lost: accepted, and not there or not ended in time. duplicated: two starts of one attempt, two attempts of a run
+    alive at once, or two runs for one key. stuck: nothing happened to it since the last fault for long, though nothing
+    of it ran and there was room. regressed: an illegal move, or a write of somebody who led no more. over: more
+    reserved, or alive, than there is. orphans: what was left at the end. unaudited: moves and audit entries do not
+    match. wrong: ended for Berth while its program ran.
     """
 
     lost: set[str] = field(default_factory=set)
@@ -103,12 +104,16 @@ union all select 'attempt of ' || public_id from attempt join run on run.id = ru
 class Checker:
     """Looks several times a second from `start` to `stop`; `finish` does what can only be done at the end."""
 
-    def __init__(self, database_url: str, home: Path, ledger: Ledger, oracle: Oracle, stuck_after: float) -> None:
+    def __init__(
+        self, database_url: str, home: Path, ledger: Ledger, oracle: Oracle, stuck_after: float, cpu_millis: int = 1000
+    ) -> None:
+        """`cpu_millis`: what each run asks for."""
         self._url = database_url
         self._home = home
         self._ledger = ledger
         self._oracle = oracle
         self._stuck_after = stuck_after
+        self._cpu_millis = cpu_millis
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -129,9 +134,25 @@ class Checker:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join(10)
+        if self._thread.ident is not None:
+            self._thread.join(10)
         if self._connection is not None:
             self._connection.close()
+
+    def pause(self) -> None:
+        """Asks the database nothing until `go_on`, and holds no connection."""
+        self._lock.acquire()
+        if self._connection is not None:
+            self._connection.close()
+
+    def go_on(self) -> None:
+        self._lock.release()
+
+    def forget(self, runs: Iterable[str]) -> None:
+        """These are not Berth's any more: its database was put back to before them. Call while paused."""
+        for run in runs:
+            self._seen.pop(run, None)
+            self._absent.pop(run, None)
 
     def note_fault(self) -> None:
         """Call just before a fault: counts it, whether it hits a run in flight, and what Berth owes whom."""
@@ -204,7 +225,7 @@ class Checker:
                 seen.since = time.monotonic()
             return
         # After the rows: whatever is alive now was alive, or to come, when Berth said that it had ended.
-        live = scan(self._ledger.runs() | set(self._seen))
+        live = self._oracle.scan(self._ledger.runs() | set(self._seen))
         self._compare(rows, live)
         self._miss(accepted - set(self._seen))
         self._live = live
@@ -227,12 +248,13 @@ class Checker:
             if state in TERMINAL and run in alive:
                 self.counters.wrong.add(run)
             self.moved += (state, attempt) != (seen.state, seen.attempt)
-            waits = state == RunState.QUEUED and row["capacity"] - row["held"] < 1000
+            waits = state == RunState.QUEUED and row["capacity"] - row["held"] < self._cpu_millis
             if (state, attempt) != (seen.state, seen.attempt) or run in alive or waits or state in TERMINAL:
                 seen.state, seen.attempt, seen.since = state, attempt, now
             if now - max(seen.since, self._disturbed_at) > self._stuck_after:
                 self.counters.stuck.add(run)
         self._count_starts()
+        self._count_together(live)
         if rows and rows[0]["capacity"] is not None:
             self._check_capacity(rows[0], live)
 
@@ -241,12 +263,17 @@ class Checker:
             if len(nonces) > 1:
                 self.counters.duplicated.add(f"{run} attempt {attempt}: started again")
 
+    def _count_together(self, live: dict[Key, set[Process]]) -> None:
+        # Alive in both looks is alive between them, all at once.
+        both = [key for key, found in live.items() if found & self._live.get(key, set())]
+        together = Counter(run for run, _ in both)
+        self.counters.duplicated |= {f"{run}: two attempts alive" for run, times in together.items() if times > 1}
+
     def _check_capacity(self, row: dict[str, Any], live: dict[Key, set[Process]]) -> None:
         if row["held"] > row["capacity"]:
             self.counters.over.add(f"{row['held']} reserved of {row['capacity']}")
-        # Alive in both looks is alive between them, all at once.
         both = sum(bool(found & self._live.get(key, set())) for key, found in live.items())
-        if both * 1000 > row["capacity"]:
+        if both * self._cpu_millis > row["capacity"]:
             self.counters.over.add(f"{both} alive on {row['capacity']}")
 
     def _place(self, run: str) -> tuple[str, int, bool]:
@@ -272,7 +299,8 @@ class Checker:
             found = {row["what"] for row in self.query(_LEFT)}
         except psycopg.Error:
             return {"the database does not answer"}
-        found |= {f"process of {run} attempt {attempt}" for run, attempt in scan(set(self._seen))}
+        found |= {f"process of {run} attempt {attempt}" for run, attempt in self._oracle.scan(set(self._seen))}
+        found |= self._oracle.left()
         found |= {f"wrapper {pid}" for pid in wrappers(self._home)}
         runs = self._home / "local" / "runs"
         return found | {f"folder {path.name}" for path in (runs.iterdir() if runs.exists() else [])}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.checker import Counters
 from tests.chaos.servers import Servers
-from tests.chaos.world import FULL, SHORT, Plan, World
+from tests.chaos.world import Plan, World
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Experiment:
     body_without: Callable[[World, Scale], None] | None = None
     plan_without: Plan | None = None
     note: str = ""
+    world: type[World] = World
 
 
 @dataclass
@@ -103,7 +104,12 @@ def run(experiment: Experiment, servers: Servers, *, full: bool, guarded: bool) 
         plan = Plan(**{**vars(plan), "chaos": chaos})
         body = experiment.body_without or body
     began = time.monotonic()
-    with World(servers, FULL if is_full else SHORT, plan, "" if guarded else experiment.letters) as world:
+    with experiment.world(
+        servers,
+        experiment.world.FULL if is_full else experiment.world.SHORT,
+        plan,
+        "" if guarded else experiment.letters,
+    ) as world:
         body(world, scale)
         world.settle()
         world.checker.finish(world.timing.patience, world.until)

@@ -53,6 +53,11 @@ class Ledger:
         with self._lock:
             return set(self.accepted.values())
 
+    def forget(self, runs: Sequence[str]) -> None:
+        """These are not promised any more: the database was put back to before them."""
+        with self._lock:
+            self.accepted = {key: run for key, run in self.accepted.items() if run not in runs}
+
     def _repeat(self, method: str, path: str, body: dict[str, Any], key: str | None, patience: float) -> dict[str, Any]:
         headers = self._headers | ({"idempotency-key": key} if key else {})
         deadline = time.monotonic() + patience

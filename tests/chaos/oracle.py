@@ -57,6 +57,14 @@ class Oracle:
         """The attempts whose program came to its own end."""
         return {(mark.run, mark.attempt) for mark in list(self.marks) if mark.kind == "end"}
 
+    def scan(self, known: set[str]) -> dict[Key, set[Process]]:
+        """What lives of these runs."""
+        return scan(known)
+
+    def left(self) -> set[str]:
+        """What else is there and should not be, once all runs have ended."""
+        return set()
+
     def _listen(self) -> None:
         rest = b""
         with self.file.open("ab", buffering=0) as kept:

@@ -86,9 +86,11 @@ class Fleet:
         self.environment = inherited | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | dict(environment)
         self.members: dict[str, Member] = {}
 
-    def web(self, number: int, port: int, environment: Mapping[str, str] | None = None) -> Member:
+    def web(
+        self, number: int, port: int, environment: Mapping[str, str] | None = None, host: str = "127.0.0.1"
+    ) -> Member:
         """A web process on this port, started."""
-        options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"]
+        options = ["--host", host, "--port", str(port), "--log-level", "warning", "--no-access-log"]
         command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", *options]
         return self._add(f"web{number}", command, environment)
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from app import schema
 from app.trial.postgres import Postgres
 from app.trial.valkey import Valkey
+from deploy.testcluster.cluster import Cluster
 
 _PASSWORD = "chaos"
 _numbers = itertools.count(1)
@@ -32,6 +33,8 @@ class Servers:
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
         self._templates: dict[str, str] = {}
+        self._cluster: Cluster | None = None
+        self._own_cluster = False
 
     @property
     def postgres(self) -> Postgres:
@@ -49,6 +52,19 @@ class Servers:
             self._valkey.start_or_join()
         return self._valkey
 
+    @property
+    def cluster(self) -> Cluster:
+        """A Kubernetes of deploy/testcluster, running; the one that `use_cluster` named, or our own."""
+        if self._cluster is None:
+            self._cluster = Cluster(int(os.environ.get("BERTH_TESTCLUSTER_FIRST", "1")))
+            self._own_cluster = True
+            self._cluster.up()
+        return self._cluster
+
+    def use_cluster(self, cluster: Cluster) -> None:
+        """One that somebody else started and ends."""
+        self._cluster = cluster
+
     def make_database(self, *, own: bool) -> str:
         """The URL of a new database with the whole schema; on our own server if `own` or where none is named."""
         named = None if own else os.environ.get("BERTH_TEST_DATABASE_URL")
@@ -56,12 +72,12 @@ class Servers:
         template = self._templates.get(named or "")
         if template is None:
             template = self._templates[named or ""] = f"berth_chaos_{os.getpid()}_{next(_numbers)}"
-            _execute(server.render_as_string(hide_password=False), f'create database "{template}"')
+            execute(server.render_as_string(hide_password=False), f'create database "{template}"')
             migrated = create_engine(server.set(drivername="postgresql+psycopg", database=template))
             schema.upgrade(migrated)
             migrated.dispose()
         name = f"berth_chaos_{os.getpid()}_{next(_numbers)}"
-        _execute(server.render_as_string(hide_password=False), f'create database "{name}" template "{template}"')
+        execute(server.render_as_string(hide_password=False), f'create database "{name}" template "{template}"')
         return server.set(database=name).render_as_string(hide_password=False)
 
     def redis_url(self, *, own: bool) -> str:
@@ -92,21 +108,24 @@ class Servers:
         named = os.environ.get("BERTH_TEST_DATABASE_URL")
         if named and make_url(named).host == make_url(url).host:
             with contextlib.suppress(psycopg.Error):
-                _execute(named, f'drop database "{make_url(url).database}" with (force)')
+                execute(named, f'drop database "{make_url(url).database}" with (force)')
 
     def close(self) -> None:
         """Stops what was started here and removes everything."""
         if (named := os.environ.get("BERTH_TEST_DATABASE_URL", "")) != "" and named in self._templates:
             with contextlib.suppress(psycopg.Error):
-                _execute(named, f'drop database "{self._templates[named]}" with (force)')
+                execute(named, f'drop database "{self._templates[named]}" with (force)')
         if self._postgres is not None:
             self._postgres.stop()
         if self._valkey is not None:
             self._valkey.stop()
+        if self._cluster is not None and self._own_cluster:
+            self._cluster.down()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _execute(url: str, statement: str) -> None:
+def execute(url: str, statement: str) -> None:
+    """One statement outside of any transaction."""
     plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
     engine = create_engine(plain.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

@@ -38,13 +38,13 @@ class Timing:
     patience: float  # for everything to end after the last fault
 
 
-def _clocks(sweep: float, lease: float, leader: float, resync: float, redeliver: float) -> dict[str, str]:
+def clocks(sweep: float, lease: float, leader: float, resync: float, redeliver: float) -> dict[str, str]:
     values = {"SWEEP": sweep, "LEASE": lease, "LEADER": leader, "RESYNC": resync, "REDELIVER": redeliver}
     return {f"BERTH_CONVERGENCE__{name}_SECONDS": str(value) for name, value in values.items()}
 
 
 # The short form turns Berth's clocks up; the full form leaves them as they are shipped.
-SHORT = Timing(_clocks(1, 2, 2, 3, 2), stuck_after=12, patience=60)
+SHORT = Timing(clocks(1, 2, 2, 3, 2), stuck_after=12, patience=60)
 FULL = Timing({}, stuck_after=150, patience=300)
 
 
@@ -65,6 +65,10 @@ class Plan:
 class World:
     """Use as a context manager: everything that it started has ended afterwards."""
 
+    SHORT, FULL = SHORT, FULL
+    CPU_MILLIS = 1000  # of each run
+    PROBE_SECONDS = 90.0  # for the first run
+
     def __init__(self, servers: Servers, timing: Timing, plan: Plan, until: str = "") -> None:
         self.servers = servers
         self.timing = timing
@@ -76,13 +80,22 @@ class World:
         self.home = Path(tempfile.mkdtemp(prefix="berth-"))
         # Not below /tmp nor the home: a sandboxed run sees neither.
         self.folder = Path(tempfile.mkdtemp(prefix="berth-chaos-", dir="/var/tmp"))
-        self.oracle = Oracle(self.folder)
+        self.oracle = self.make_oracle()
         self.database_url = servers.make_database(own=plan.own_postgres)
         self.redis_url = servers.redis_url(own=plan.own_redis)
         self.ports = [free_port() for _ in range(plan.webs)]
         self.fleet = Fleet(self._environment(), self.home / "logs")
         self.ledger = Ledger(self.ports, _make_editor(self.database_url), "chaos")
-        self.checker = Checker(self.database_url, self.home, self.ledger, self.oracle, timing.stuck_after)
+        self.checker = Checker(
+            self.database_url, self.home, self.ledger, self.oracle, timing.stuck_after, self.CPU_MILLIS
+        )
+
+    def make_oracle(self) -> Oracle:
+        """What hears of each program."""
+        return Oracle(self.folder)
+
+    def start_web(self, number: int, port: int) -> None:
+        self.fleet.web(number, port, environment=self.chaos("web"))
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -104,7 +117,9 @@ class World:
             probe = self.submit(seconds=0.1)
             # Where a guard is out, this run may be its first victim already.
             wanted = TERMINAL if self.until else {RunState.SUCCEEDED}
-            self.wait(lambda: self.checker.state(probe) in wanted, 90, "the first run has not succeeded")
+            self.wait(
+                lambda: self.checker.state(probe) in wanted, self.PROBE_SECONDS, "the first run has not succeeded"
+            )
         except BaseException:
             self.close(failed=True)
             raise
@@ -120,7 +135,7 @@ class World:
         for number in range(self.plan.controllers):
             self.fleet.controller(number, environment=self.chaos("controller"))
         for number, port in enumerate(self.ports):
-            self.fleet.web(number, port, environment=self.chaos("web"))
+            self.start_web(number, port)
         for member, port in zip(self.fleet.of("web"), self.ports, strict=True):
             wait_ready(member, port)
         # A message that expires before anybody listens is lost: nothing to hold against whoever lost it.
@@ -310,6 +325,15 @@ _HISTORY = """
 select event.at at time zone 'UTC' as at, event.attempt, event.code, event.new_state
   from run_event as event join run on run.id = event.run_id where run.public_id = any(%s) order by event.id
 """
+
+
+def make_admin(database_url: str) -> str:
+    """The token of an administrator."""
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    with Session(engine) as session, session.begin():
+        token = factories.make_token(session, factories.make_user(session, is_admin=True))
+    engine.dispose()
+    return token
 
 
 def _make_editor(database_url: str) -> str:

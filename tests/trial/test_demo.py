@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.domain.clusters import Status
 from app.trial import demo
+from app.trial.demo_place import UNFIT, why_unfit
 from app.trial.demo_report import DemoFailedError, show_table
 from tests.trial.conftest import wait_for_environment
 
@@ -76,3 +78,26 @@ def test_without_scikit_learn_it_says_what_to_install(
 def test_tables_have_straight_columns(capsys: pytest.CaptureFixture[str]) -> None:
     show_table([("A", "LONG"), ("longer", "x")])
     assert capsys.readouterr().out == "A       LONG\nlonger  x\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "settings", "expected"),
+    [
+        ("ready", {"default_image": "train:1"}, None),
+        ("ready", {"default_image": ""}, "`berth cluster set east --default-image IMAGE`"),
+        ("ready", {}, "has no default image"),
+        ("checking", {}, "was not checked yet; `berth cluster check east`"),
+        ("failing", {"default_image": "train:1"}, "failed its check; `berth cluster check east`"),
+        ("draining", {"default_image": "train:1"}, "takes nothing new"),
+        ("away", {"default_image": "train:1"}, "does not answer"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_says_what_to_do(
+    status: str, settings: dict[str, str], expected: str | None
+) -> None:
+    said = why_unfit({"name": "east", "status": status, "settings": settings})
+    assert said is None if expected is None else expected in (said or "")
+
+
+def test_every_status_of_a_cluster_that_is_not_ready_has_words() -> None:
+    assert set(UNFIT) == {status.value for status in Status} - {"ready"}

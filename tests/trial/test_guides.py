@@ -1,8 +1,10 @@
 """The code of docs/guides, run as it stands there against a real Berth with real runs.
 
 A fence says after its language what becomes of the block: `run`, `file=NAME` (written into the folder in which the
-guide's other blocks run), or `not-run: why`. Blocks of one guide run in order and share their names. In `console`
-blocks the lines after a `$ command` are what it prints, where `…` stands for anything.
+guide's other blocks run), `cluster` (run by tests/clusters/kubernetes/test_add_a_cluster.py and test_install.py), or
+`not-run: why`.
+Blocks of one guide run in order and share their names. In `console` blocks the lines after a `$ command` are what it
+prints, where `…` stands for anything.
 """
 
 import os
@@ -59,7 +61,7 @@ def test_every_block_runs_or_says_why_not() -> None:
         block.where
         for blocks in BLOCKS.values()
         for block in blocks
-        if block.language in LANGUAGES and not re.fullmatch(r"run|file=[\w.-]+|not-run: \w.{5,}", block.info)
+        if block.language in LANGUAGES and not re.fullmatch(r"run|cluster|file=[\w.-]+|not-run: \w.{5,}", block.info)
     ]
     assert unclear == [], "mark them ```python run, ```python file=NAME or ```sh not-run: why"
     assert "python.md" in EXECUTED
@@ -115,7 +117,7 @@ def test_the_sample_runs_on_a_machine_with_nothing_installed(server: DemoServer)
 def execute(block: Block, names: dict[str, object]) -> None:
     if block.info.startswith("file="):
         Path(block.info.removeprefix("file=")).write_text(block.text, encoding="utf-8")
-    elif block.info != "run":
+    elif block.info not in ("run", "cluster"):
         return
     elif block.language == "python":
         # Blank lines before it, so that a traceback names the line of the guide.

@@ -134,6 +134,53 @@ def _start_anew_each_time(module: Any) -> None:
     _wrap(module.LocalCluster, "start", make)
 
 
+@switch("new-name-each-time", "app.workloads.pods")
+def _name_each_start_anew(module: Any) -> None:
+    """A start that is repeated makes another Job beside the first."""
+    name = [""]
+    real = module.object_name
+
+    def make(build: Callable[..., Any]) -> Callable[..., Any]:
+        def build_anew(*arguments: Any) -> Any:
+            name[0] = uuid.uuid4().hex[:6]
+            return build(*arguments)
+
+        return build_anew
+
+    _wrap(module, "build_job", make)
+    module.object_name = lambda run_id, attempt: f"{real(run_id, attempt)}-{name[0]}"
+
+
+@switch("believe-the-watch", "app.workers.watch")
+def _take_what_was_told_for_now(module: Any) -> None:
+    assert callable(module.Watcher._refresh)
+    module.Watcher._refresh = lambda self: True
+
+
+@switch("no-lists", "app.workers.watch")
+def _list_nothing_again(module: Any) -> None:
+    assert callable(module.Watcher._refresh)
+    module.Watcher._refresh = lambda self: False
+
+
+@switch("silence-is-absence", "app.clusters.kubernetes")
+def _take_silence_for_an_empty_cluster(module: Any) -> None:
+    """Where the API server does not answer nothing is there."""
+
+    def make(statuses: Callable[..., Any]) -> Callable[..., Any]:
+        def statuses_or_none(self: Any) -> Any:
+            try:
+                self._api.get("/version")
+                return statuses(self)
+            except module.ClusterUnavailable:
+                return []
+
+        return statuses_or_none
+
+    _wrap(module.KubernetesCluster, "statuses", make)
+    module.KubernetesCluster.refresh = lambda self: None
+
+
 @switch("no-fallback", "app.workers.dispatch")
 def _leave_it_to_the_broker(module: Any) -> None:
     assert callable(module._converge_quietly)
