@@ -9,7 +9,7 @@ from typing import Any
 from app.errors import N_
 
 # Nouns of operations that no page has for its title.
-TITLES = (N_("Usage"), N_("Job definitions"), N_("Snapshots"), N_("Session"), N_("Audit"))
+TITLES = (N_("Usage"), N_("Job definitions"), N_("Snapshots"), N_("Session"), N_("Audit"), N_("Namespaces"))
 _METHODS = ("get", "post", "put", "patch", "delete")
 _CURL = "curl --header 'Authorization: Bearer '\"$BERTH_TOKEN\""
 

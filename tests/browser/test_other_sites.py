@@ -56,6 +56,8 @@ def slots(site: Site) -> dict[str, str]:
     """What addresses are filled with: things that are there. A new slot of a route belongs here."""
     return {
         "project": "vision",
+        "cluster": "gpu-east",
+        "server": "registry.example.com",
         "run": site.seed.runs["running"],
         "user": "bob",
         "account": "nightly",

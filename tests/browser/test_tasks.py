@@ -59,12 +59,14 @@ def test_sign_in_by_keyboard_and_come_back(chromium: Any, site: Site) -> None:
     page = context.new_page()
     page.goto(f"{site.url}{VISION}?q=status:failed", wait_until="load")
     assert "/login?next=" in page.url
+    page.locator("#f-name:focus").wait_for()  # a browser puts the caret there when it has drawn the page
     page.keyboard.type("alice")
     page.keyboard.press("Tab")
     page.keyboard.type("not the password")
     page.keyboard.press("Enter")
     page.get_by_role("alert").wait_for()
     assert page.input_value("#f-name") == "alice"
+    page.locator("#f-password:focus").wait_for()
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/projects/vision/runs?q=status:failed")

@@ -20,7 +20,7 @@ def test_the_made_up_language_is_longer_and_keeps_its_slots() -> None:
     assert pretend("Use {value} of `berth run`.") == "Ûûsêêê {value} ôôf `berth run`."
     assert pretend("By") == "Bŷŷ"
     assert pretend("# a note\nname: hello\n") == "# àà nôôtêêê\nname: hello\n"
-    texts = [text for text in catalogue("en") if "\n" not in text and not set("{`<") & set(text)]
+    texts = [text for text in catalogue("en") if "\n" not in text and "://" not in text and not set("{`<") & set(text)]
     assert all(len(pretend(text)) >= LONGER * len(text) for text in texts)
 
 
