@@ -58,6 +58,7 @@ def slots(site: Site) -> dict[str, str]:
         "project": "vision",
         "cluster": "gpu-east",
         "server": "registry.example.com",
+        "kubeconfig": "0" * 8 + "-0000-0000-0000-" + "0" * 12,
         "run": site.seed.runs["running"],
         "user": "bob",
         "account": "nightly",
