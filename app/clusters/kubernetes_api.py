@@ -30,6 +30,9 @@ _SILENCE_SECONDS = 90.0
 # After a call that timed out, one call at a time finds out whether the server is back; all others fail at once. Else
 # the runs of one silent cluster would take all threads of a worker, and those of other clusters would wait.
 _REST_SECONDS = 5.0
+# Between the tries of a call that failed in passing. A start takes several calls, all of which have to succeed.
+_PAUSES = (0.1, 0.4)
+_PASSING = (429, 500, 502, 503, 504)
 # As many logs as are followed at a time end together; whoever finds no connection makes one, which costs a handshake.
 _KEPT_CONNECTIONS = 100
 _MERGE = "application/merge-patch+json"
@@ -47,6 +50,10 @@ class AlreadyThere(Exception):
 
 class Gone(Exception):
     """410: the version that a watch was to begin at is too old; list again."""
+
+
+class _PassingFailure(ClusterUnavailable):
+    """May be over in a moment: the connection was cut, or the server says that it could not now."""
 
 
 class Api:
@@ -172,6 +179,18 @@ class Api:
         content: str = "application/json",
         read_seconds: float = _READ_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
+        """Asks again after a failure in passing. All calls may be repeated: objects are made under names of their
+        own, and who meets AlreadyThere looks at what is there."""
+        for pause in _PAUSES:
+            try:
+                return self._ask(method, path, query, body, content, read_seconds)
+            except _PassingFailure:
+                time.sleep(pause)
+        return self._ask(method, path, query, body, content, read_seconds)
+
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, object], body: Raw | None, content: str, read_seconds: float
+    ) -> urllib3.BaseHTTPResponse:
         self._note_call()
         try:
             response: urllib3.BaseHTTPResponse = self._rest.pool_manager.request(
@@ -187,7 +206,8 @@ class Api:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if _is_silence(error):
                 self._silent_until = time.monotonic() + _REST_SECONDS
-            raise ClusterUnavailable(f"{self.name} does not answer: {error}"[:500]) from error
+            kind = _PassingFailure if isinstance(error, urllib3.exceptions.ProtocolError) else ClusterUnavailable
+            raise kind(f"{self.name} does not answer: {error}"[:500]) from error
         self._silent_until = None
         if response.status < 300:
             return response
@@ -233,7 +253,9 @@ def _refusal(name: str, response: urllib3.BaseHTTPResponse) -> Exception:
         return ClusterRejected(said)
     wait = response.headers.get("Retry-After", "")
     otherwise = 1.0 if status == 409 else 5.0  # a conflict, as of a quota that many Jobs are counted in, is soon over
-    return ClusterUnavailable(f"{name}: {status} {said}", float(wait) if wait.isdigit() else otherwise)
+    seconds = float(wait) if wait.isdigit() else otherwise
+    is_passing = status in _PASSING and not (wait and seconds > 1)
+    return (_PassingFailure if is_passing else ClusterUnavailable)(f"{name}: {status} {said}", seconds)
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

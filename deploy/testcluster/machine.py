@@ -34,7 +34,9 @@ def mount_state(places: Places) -> None:
 
 def prepare(places: Places) -> None:
     """Makes the bridge and the control groups, and remembers what was set otherwise before."""
-    _ip("link", "add", places.bridge, "type", "bridge")
+    # With an address of its own: else it has the lowest of its members', which changes as pods come and go, and what
+    # a pod sends to the old one is lost until it asks again, after up to a minute.
+    _ip("link", "add", places.bridge, "address", f"02:00:00:00:00:{places.number:02x}", "type", "bridge")
     _ip("address", "replace", f"{places.address}/16", "dev", places.bridge)
     _ip("link", "set", places.bridge, "up")
     (places.state / "machine.json").write_text(json.dumps(_before(places)))

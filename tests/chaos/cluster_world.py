@@ -176,7 +176,7 @@ def make_pod_job(
 ) -> dict[str, Any]:
     """A spec. The program tells the oracle when it begins and ends, and waits until it was heard; `lines` of output
     are numbered from 1, and take `pace` seconds."""
-    # A pod's first packets may be lost for a minute: TCP by itself would ask more and more seldom.
+    # An oracle that is hard pressed is asked again soon: TCP by itself would ask more and more seldom.
     told = "'\"$BERTH_RUN_ID $BERTH_ATTEMPT $nonce\"'"
     ask = f"exec 3<>{oracle}; echo %s {told} >&3; read -r _ <&3"
     tell = f"until timeout -s KILL 3 bash -c '{ask}'; do :; done"

@@ -159,7 +159,8 @@ def test_secrets_are_masked_in_what_it_says(world: PodWorld) -> None:
     world.cluster.start(plan, SecretValues({"db": "s3cret-of-the-db"}))
     replica = world.wait_end(plan)
     assert (replica.exit_code, replica.first_error) == (1, "cannot log in as ***")
-    assert world.text(plan).splitlines() == ["uses ***", "cannot log in as ***"]
+    # Nothing says which of two pipes is read first.
+    assert sorted(world.text(plan).splitlines()) == ["cannot log in as ***", "uses ***"]
 
 
 def test_a_log_read_by_many_in_turn_is_whole(world: PodWorld) -> None:

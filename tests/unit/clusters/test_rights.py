@@ -37,6 +37,11 @@ def test_the_role_grants_what_is_needed_and_nothing_else() -> None:
     assert granted == {permission(*one) for one in NEEDED}
 
 
+def test_the_chart_grants_the_same() -> None:
+    copy = FOLDER.parent / "helm/berth/files/cluster-role.yaml"
+    assert copy.read_text() == (FOLDER / "cluster-role.yaml").read_text(), "copy it: a chart reads no other folder"
+
+
 def test_nothing_that_is_applied_holds_a_wildcard() -> None:
     def look(value: Any) -> None:
         if isinstance(value, dict):
