@@ -119,14 +119,21 @@ _NO_CLAIM = re.compile(
 _UNBOUND = re.compile(r"unbound immediate PersistentVolumeClaims|find available persistent volumes to bind")
 
 
+# What the scheduler says of pods that it might have put away instead tells nobody why this one waits.
+_BESIDE = re.compile(
+    r"(?:[.,\s]*no new claims to deallocate)?(?:[.,\s]*preemption:.*|(?<=not found)\. not found)?[.\s]*$", re.S
+)
+
+
 def unschedulable(message: str) -> Finding:
     """The scheduler's own sentence as a code: what holds off most nodes, and how many of how many."""
+    message = _BESIDE.sub(".", message, count=1)
     if found := _NO_CLAIM.search(message):
         return Finding("VOLUME_MISSING", {"volume": found[1], "message": _short(message)})
     if _UNBOUND.search(message):
         return Finding("VOLUME_NOT_BOUND", {"message": _short(message)})
     of = re.match(r"0/(\d+) nodes", message)
-    reasons = message.partition("available:")[2].partition("preemption:")[0]
+    reasons = message.partition("available:")[2]
     counted = [(int(count), text.strip()) for count, text in _PARTS.findall(reasons)]
     if not counted or of is None:
         return Finding("UNSCHEDULABLE", {"message": _short(message)})

@@ -10,9 +10,11 @@ from app.i18n import translate
 
 def sentence(language: str, code: str | None, args: dict[str, Any] | None) -> str:
     """Why a run waits or ended; empty where there is nothing to say."""
-    if not code:
-        return ""
-    return say_reason(partial(translate, language), code, shown(args))
+    if code not in REASONS:
+        return code or ""
+    said = say_reason(partial(translate, language), code, shown(args))
+    # What others said stands last in many of them, and often has no full stop.
+    return f"{said}." if re.search(r"[A-Za-z0-9\"')\]}]$", said) else said
 
 
 def title(language: str, code: str) -> str:

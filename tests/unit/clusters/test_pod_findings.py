@@ -97,6 +97,26 @@ def test_unschedulable(message: str, code: str, affected: int | None) -> None:
     assert why_not_started({"status": {"conditions": [condition]}}) == found
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s). no new claims to "
+            "deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint(s).",
+        ),
+        (
+            '0/3 nodes are available: persistentvolumeclaim "data" not found. not found',
+            '0/3 nodes are available: persistentvolumeclaim "data" not found.',
+        ),
+        ("0/1 nodes are available: 1 Too many pods.", "0/1 nodes are available: 1 Too many pods."),
+        ("no nodes available to schedule pods", "no nodes available to schedule pods."),
+    ],
+)
+def test_what_the_scheduler_says_beside_it_is_left_out(message: str, told: str) -> None:
+    assert unschedulable(message).args["message"] == told
+
+
 def ended(code: int, reason: str = "Error", message: str = "", **more: Any) -> dict[str, Any]:
     state = {"terminated": {"exitCode": code, "reason": reason, "message": message, "finishedAt": NOW}}
     return {"status": {"phase": "Failed", "containerStatuses": [{"name": "main", "state": state}], **more}}
