@@ -271,6 +271,11 @@ def list_heads(session: Session, run_id: uuid.UUID) -> list[LogHead]:
     return [LogHead(*row) for row in session.execute(_HEADS, {"run_id": run_id})]
 
 
+def count_replicas(session: Session, run_id: uuid.UUID) -> int:
+    """How many replicas the run has, whether or not they have said anything."""
+    return session.execute(text("select replicas from run where id = :run_id"), {"run_id": run_id}).scalar_one()
+
+
 _CHUNKS = """
     select first_line, lines, bytes, data, object_key from log_chunk
     where run_id = %(run_id)s and attempt = %(attempt)s and replica = %(replica)s

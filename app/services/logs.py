@@ -107,6 +107,15 @@ def read_facts(run_id: uuid.UUID, attempt: int | None = None, replica: int = 0) 
         return _facts(logs.list_heads(session, run_id), attempt, replica)
 
 
+def check_replica(run_id: uuid.UUID, replica: int) -> None:
+    """Raises Invalid for a replica that the run does not have."""
+    with read_session() as session:
+        count = logs.count_replicas(session, run_id)
+    if replica >= count:
+        text = N_("is no replica of this run; the last is {last}")
+        raise Invalid([FieldError("/query/replica", text, fix=str(count - 1), slots={"last": count - 1})])
+
+
 def read_after(
     run_id: uuid.UUID, place: Place | None, limit: int, *, attempt: int | None = None, replica: int = 0
 ) -> Window:

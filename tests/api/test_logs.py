@@ -157,6 +157,9 @@ def test_logs_of_several_replicas(world: World, cluster: FakeLogCluster) -> None
     whole = client.get(path, headers=plain).text
     assert sorted(whole.splitlines()) == ["[0] zero", "[1] one a", "[1] one b"]
     assert client.get(path, headers=plain, params={"replica": 1}).text == "one a\none b\n"
+    refused = client.get(path, params={"replica": 2})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/query/replica")
+    assert refused.json()["errors"][0]["fix"] == "1"
 
 
 def test_whole_logs(world: World, filled: Run) -> None:

@@ -134,7 +134,10 @@ def _form(accept: str) -> str:
 
 
 def _own_attempt(asked: _Asked) -> int:
-    """The attempt that is asked for, the newest without; 1 before there is any. Raises Invalid for one that is not."""
+    """The attempt that is asked for, the newest without; 1 before there is any. Raises Invalid for one that is not,
+    and for a replica that is not."""
+    if asked.replica:
+        logs.check_replica(asked.run.id, asked.replica)
     attempts = [head.attempt for head in logs.read_facts(asked.run.id).heads]
     newest = max(attempts, default=1)
     if asked.attempt is not None and attempts and asked.attempt not in attempts:
