@@ -70,6 +70,7 @@ class Api:
         self.calls = 0
         self._counting = threading.Lock()
         self._silent_until: float | None = None
+        self._failing_until = 0.0
 
     def get(self, path: str, **query: object) -> Raw:
         """One object or list. Raises NotThere, ClusterUnavailable, ClusterRejected; so do all of these."""
@@ -179,14 +180,18 @@ class Api:
         content: str = "application/json",
         read_seconds: float = _READ_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
-        """Asks again after a failure in passing. All calls may be repeated: objects are made under names of their
-        own, and who meets AlreadyThere looks at what is there."""
-        for pause in _PAUSES:
+        """Asks again after a failure in passing, but for a while after one that did not pass. All calls may be
+        repeated: objects are made under names of their own, and who meets AlreadyThere looks at what is there."""
+        for pause in _PAUSES if time.monotonic() > self._failing_until else ():
             try:
                 return self._ask(method, path, query, body, content, read_seconds)
             except _PassingFailure:
                 time.sleep(pause)
-        return self._ask(method, path, query, body, content, read_seconds)
+        try:
+            return self._ask(method, path, query, body, content, read_seconds)
+        except _PassingFailure:
+            self._failing_until = time.monotonic() + _REST_SECONDS
+            raise
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, object], body: Raw | None, content: str, read_seconds: float

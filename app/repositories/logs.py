@@ -273,7 +273,8 @@ def list_heads(session: Session, run_id: uuid.UUID) -> list[LogHead]:
 
 def count_replicas(session: Session, run_id: uuid.UUID) -> int:
     """How many replicas the run has, whether or not they have said anything."""
-    return session.execute(text("select replicas from run where id = :run_id"), {"run_id": run_id}).scalar_one()
+    found: int = session.execute(text("select replicas from run where id = :run_id"), {"run_id": run_id}).scalar_one()
+    return found
 
 
 _CHUNKS = """

@@ -52,6 +52,10 @@ def test_what_fails_in_passing_is_asked_again(status: int) -> None:
         with pytest.raises(ClusterUnavailable, match=str(status) if status else "Connection"):
             api.create("/apis/batch/v1/namespaces/a/jobs", {})
         assert api.calls == 3
+        for _ in range(4):  # others do not wait for what does not pass
+            with pytest.raises(ClusterUnavailable):
+                api.create("/apis/batch/v1/namespaces/a/jobs", {})
+        assert api.calls == 7
 
 
 def test_an_answer_that_was_lost_leaves_what_it_made() -> None:
