@@ -233,7 +233,7 @@ class World:
             yield feed
         finally:
             feed.is_enough.set()
-            feed.join(120)
+            feed.join(600)
         if feed.error is not None:
             raise feed.error
 
@@ -304,7 +304,7 @@ class Feed(threading.Thread):
             while not self._world.is_over and (submitted < self._runs or not self.is_enough.is_set()):
                 # Beyond the number asked for, only as much as keeps something in flight.
                 room = self._in_flight if submitted < self._runs else 6
-                if self.is_enough.is_set() or self._world.checker.in_flight() < room:
+                if self._world.checker.in_flight() < room:
                     self._submit()
                     submitted += 1
                 else:
