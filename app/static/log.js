@@ -94,7 +94,7 @@ if (card && view) {
   const kindOf = (line) => line.stream === "gap" ? " gap" : line.stream === "berth" ? " b"
     : ERROR.test(line.text.slice(0, 2000).replace(SGR, "")) ? " e" : "";
   const draw = (line, before) => {
-    const text = line.gap ? escape(fill(says.saysGap, line.gap, line.gap.lines)) : markup(line.text, says.saysMore);
+    const text = line.gap ? escape(fill(line.gap.lines ? says.saysGap : says.saysHole, line.gap, line.gap.lines)) : markup(line.text, says.saysMore);
     return `<span class="l${kindOf(line)}" id="L${line.n}" data-n="${line.n}" data-ms="${line.ms}" data-g="${gutter(line.n, line.ms, before)}">${text}</span>`;
   };
   const drawAll = (lines) => lines.map((line, i) => draw(line, lines[i - 1]?.ms)).join("");

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from app.domain.loglines import Record, read_gap, shown
-from app.i18n import translate_plural
+from app.i18n import translate, translate_plural
 
 BLOCK = 500  # lines in one <pre>; the script fetches by the same blocks
 LONGEST = 16 << 10  # characters shown of one line; the rest is in the download
@@ -41,15 +41,19 @@ def view(number: int, record: Record, language: str, zone: datetime.tzinfo) -> L
     """A line with its gutter: number and time of day."""
     if record.stream == "g":
         gap = read_gap(record.text)
-        told = translate_plural(
-            language,
-            "{lines} line ({bytes} bytes) is missing here: {why}",
-            "{lines} lines ({bytes} bytes) are missing here: {why}",
-            gap.lines,
-            lines=gap.lines,
-            bytes=gap.bytes,
-            why=shown(gap.why.encode()),
-        )
+        why = shown(gap.why.encode())
+        if gap.lines:
+            told = translate_plural(
+                language,
+                "{lines} line ({bytes} bytes) is missing here: {why}",
+                "{lines} lines ({bytes} bytes) are missing here: {why}",
+                gap.lines,
+                lines=gap.lines,
+                bytes=gap.bytes,
+                why=why,
+            )
+        else:  # how much it was is not always known
+            told = translate(language, "a part is missing here: {why}", why=why)
         return LineView(number, record.at_ms, gutter(number, record.at_ms, zone), " gap", escape(told))
     text = shown(record.text, colour=True)
     kind = " b" if record.stream == "b" else " e" if _ERROR.search(_SGR.sub("", text[:2000])) else ""

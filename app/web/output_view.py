@@ -123,6 +123,15 @@ def _entry(view: View, run: str, run_url: str, row: FolderRow | OutputRow) -> En
     return Entry(row.name, url, False, formats.size(row.bytes), row.sha256, download, note, modified)
 
 
+def why_none(*, is_over: bool, is_local: bool) -> str:
+    """What is said, in English, in place of a run's outputs where there are none."""
+    if is_over:
+        return N_("It left no files in $BERTH_OUTPUT.")
+    if is_local:
+        return N_("What the program writes to $BERTH_OUTPUT appears here when its attempt ends.")
+    return N_("What the program writes to $BERTH_OUTPUT appears here within half a minute.")
+
+
 def summary(view: View, facts: FolderFacts) -> str:
     """How much is below a folder."""
     files = view.say("files: {number}", number=formats.grouped(facts.files))

@@ -384,7 +384,7 @@ def _details(view: View, row: Any) -> list[Item]:
     optional = [
         (view.say("Image"), spec.get("image"), True),
         (view.say("Image, by digest"), ran, True),
-        (view.say("Python"), spec.get("python") or spec.get("requirements"), True),
+        (view.say("Python"), (row.pool == LOCAL and spec.get("python")) or spec.get("requirements"), True),
         (view.say("Code"), (str(source.get("git_commit") or ""))[:12] or (spec.get("snapshot") or "")[:12], True),
         (view.say("Branch"), source.get("git_branch"), False),
         (view.say("Timeout"), spec.get("timeout"), False),

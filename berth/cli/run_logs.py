@@ -139,8 +139,8 @@ def _printer(shell: Shell) -> "Callable[[LogLine], None]":
         text = coloured(line.text) if out.has_colour else plain(line.text, keep_lines=True)
         if line.gap is not None:
             lines = line.gap.get("lines") or 0
-            what = f"{quantities.show_count(lines, 'line')} ({line.gap.get('bytes')} bytes)"
-            gap = f"{what} {'is' if lines == 1 else 'are'} missing: {line.gap.get('why')}"
+            what = f"{quantities.show_count(lines, 'line')} ({line.gap.get('bytes')} bytes)" if lines else "a part"
+            gap = f"{what} {'are' if lines > 1 else 'is'} missing: {line.gap.get('why')}"
             text = out.paint(f"--- gap: {plain(gap)} ---", "yellow")
         elif line.stream == "berth":
             text = out.paint(text, "dim")

@@ -137,6 +137,8 @@ def _kubelet(places: Places, eviction: dict[str, str]) -> dict[str, object]:
         "resolvConf": "",
         "podLogsDir": str(places.state / "podlogs"),
         "volumePluginDir": str(places.state / "volume-plugins"),
+        # What is rotated away can be read no more, whoever was about to. By default that is after 10Mi.
+        "containerLogMaxSize": "100Mi",
         "evictionHard": eviction,
         "nodeStatusUpdateFrequency": "2s",
         "nodeLeaseDurationSeconds": NODE_GRACE_SECONDS,

@@ -1,4 +1,4 @@
-"""What only runs on clusters have, accessible and within its width: replicas, debug runs, and the form that asks for one."""
+"""What only runs on clusters have, accessible and within its width: replicas and debug runs."""
 
 from pathlib import Path
 from typing import Any

@@ -90,7 +90,9 @@ def _plain_line(line: Line, timestamps: bool, with_replica: bool) -> str:
         gap = read_gap(record.text)
         lines = f"{gap.lines} line" if gap.lines == 1 else f"{gap.lines} lines"
         verb = "is" if gap.lines == 1 else "are"
-        shown_text = f"--- gap: {lines} ({gap.bytes} bytes) {verb} missing: {shown(gap.why.encode())} ---"
+        # How much it was is not always known.
+        what = f"{lines} ({gap.bytes} bytes) {verb} missing" if gap.lines else "a part is missing"
+        shown_text = f"--- gap: {what}: {shown(gap.why.encode())} ---"
     else:
         shown_text = shown(record.text)
     prefix = f"{rfc3339(record.at_ms)} " if timestamps else ""

@@ -10,8 +10,9 @@ from fastapi.responses import Response, StreamingResponse
 
 from app.domain import previews
 from app.domain.states import TERMINAL
-from app.errors import N_, NotFound
+from app.errors import NotFound
 from app.repositories import outputs, retention
+from app.repositories.clusters import LOCAL
 from app.repositories.outputs import OutputRow
 from app.services.outputs import INERT, OutputLost, disposition
 from app.stores import objects
@@ -110,8 +111,7 @@ def _add_folder(visitor: Visitor, view: View, made: OutputsPage, row: Any, path:
     if facts.kept:
         made.tar_url = output_view.bundle_url(row.public_id, path, "tar")
         made.zip_url = output_view.bundle_url(row.public_id, path, "zip")
-    note = N_("What the program writes to $BERTH_OUTPUT appears here when its attempt ends.")
-    made.empty_note = view.say(N_("It left no files in $BERTH_OUTPUT.") if row.state in TERMINAL else note)
+    made.empty_note = view.say(output_view.why_none(is_over=row.state in TERMINAL, is_local=row.pool == LOCAL))
 
 
 def _add_file(view: View, made: OutputsPage, row: Any, found: OutputRow) -> None:

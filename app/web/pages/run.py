@@ -12,9 +12,10 @@ from fastapi.responses import Response
 from app.domain.access import Action, Verdict, can
 from app.domain.names import RUN_ID
 from app.domain.states import TERMINAL, RunState
-from app.errors import N_, BadValue, FieldError, Invalid
+from app.errors import BadValue, FieldError, Invalid
 from app.repositories import metrics, notifications, outputs, pools
 from app.repositories import runs as repository
+from app.repositories.clusters import LOCAL
 from app.services import logs, reruns, runs
 from app.web import (
     chart_view,
@@ -22,6 +23,7 @@ from app.web import (
     log_view,
     metrics_view,
     outage_view,
+    output_view,
     run_frame,
     run_tables,
     run_view,
@@ -208,8 +210,5 @@ def _add_more(made: RunPage, loaded: _Loaded, more: tuple[list[Any], list[Any]])
     made.output_count = f"{_OUTPUTS}+" if len(found) > _OUTPUTS else str(len(found))
     made.outputs_size = formats.size(sum(one.bytes for one in found))
     is_over = row.state in TERMINAL
-    note = N_("It left no files in $BERTH_OUTPUT.")
-    if not is_over:
-        note = N_("What the program writes to $BERTH_OUTPUT appears here when its attempt ends.")
-    made.outputs_note = view.say(note)
+    made.outputs_note = view.say(output_view.why_none(is_over=is_over, is_local=row.pool == LOCAL))
     made.events = run_tables.build_events(view, events)

@@ -128,7 +128,7 @@ F24 = Experiment(
     title="logs while their shipper is killed",
     body=kill_shippers,
     short=Scale(runs=50_000, faults=4, seconds=15),
-    full=Scale(runs=1_000_000, faults=50, seconds=400, is_full=True),
+    full=Scale(runs=1_000_000, faults=12, seconds=400, is_full=True),
     plan=Plan(),
     guard="",
     taken_out={},

@@ -108,6 +108,7 @@ def test_long_lines_are_cut_with_a_word_about_it() -> None:
         (Record(0, "o", "\u202eevil".encode()), "", "&lt;U+202E&gt;evil"),
         (Record(0, "b", b"the process was asked to end"), " b", "asked"),
         (Record(0, "g", b"120 4096 too long"), " gap", "120 lines (4096 bytes) are missing here: too long"),
+        (Record(0, "g", b"0 0 its pod is gone"), " gap", "a part is missing here: its pod is gone"),
         (Record(0, "o", b"\xff\x00\x07"), "", "\u2407"),
     ],
 )
