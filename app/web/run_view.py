@@ -208,7 +208,7 @@ def build(
 def _subtitle(view: View, row: Any) -> Markup:
     source: Mapping[str, Any] = row.source or {}
     commit = str(source.get("git_commit") or "")
-    entry = str(source.get("entry") or _entry(row.spec))
+    entry = str((not row.is_debug and source.get("entry")) or _entry(row.spec))
     slots: dict[str, Any] = {
         "user": row.created_by,
         "time": Markup('<time datetime="{}" title="{}">{}</time>').format(
