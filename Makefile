@@ -31,7 +31,7 @@ test: $(ready)  ## the tests, then the short fault experiments; args=tests/unit 
 	@$(bin)/pytest -n $(PYTEST_WORKERS) --dist worksteal -q -m "not chaos and not cluster" $(args) || { \
 		echo "== once more, by themselves: the tests that failed beside all the others"; \
 		$(bin)/pytest -q -m "not chaos and not cluster" --last-failed --last-failed-no-failures none $(args); }
-	@test -n "$(args)" || $(MAKE) --no-print-directory cluster-test
+	@test -n "$(args)$(NO_CLUSTER)" || $(MAKE) --no-print-directory cluster-test
 	@test -n "$(args)" || $(bin)/pytest -q -m chaos tests/chaos || { \
 		echo "== once more: the experiments that failed"; \
 		$(bin)/pytest -q -m chaos --last-failed --last-failed-no-failures none tests/chaos; }

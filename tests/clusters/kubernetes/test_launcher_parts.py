@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.testcluster import build, packages
+from deploy.testcluster import build
 from deploy.testcluster.places import HERE, ROOT, Places, cache_folder, hash_of
 from deploy.testcluster.processes import NotUp, Processes, wait_until
 from deploy.testcluster.proxy import Rule
@@ -100,13 +100,6 @@ def test_locks_hold_versions_and_hashes_and_no_addresses(module: build.Module) -
     for name in ("go.mod", "go.sum"):
         assert "://" not in (module.folder / name).read_text()
     assert f"k8s.io/kubernetes {build.KUBERNETES}" in (HERE / "modules/kubernetes/go.mod").read_text()
-
-
-def test_ci_installs_the_packages_that_the_launcher_asks_for() -> None:
-    listed = set(
-        re.findall(r"[a-z][\w-]+", " ".join(re.findall(r"wanted\+?=\((.*)\)", (ROOT / ".ci/run").read_text())))
-    )
-    assert set(packages.WANTED) <= listed
 
 
 def test_a_rule_counts_and_ends() -> None:
