@@ -24,8 +24,8 @@ class Clusters(_Noun):
     def add(self, name: str, kubeconfig: str | None = None, settings: Mapping[str, str] | None = None) -> Record:
         """By the text of a kubeconfig, or without one the cluster that Berth runs in. A check begins at once.
 
-        Settings: `berth_url`, `runtime_image`, `default_image`, `gpu_resource`, `pull_secret`, `node_selector`,
-        `tolerations`, `namespace_prefix`, `egress`.
+        Settings: `berth_url`, `runtime_image`, `default_image`, `gpu_resource`, `runtime_class`, `pull_secret`,
+        `node_selector`, `tolerations`, `namespace_prefix`, `egress`.
         """
         source = {"in_cluster": True} if kubeconfig is None else {"kubeconfig": kubeconfig}
         return self._post("/clusters", {"name": name, **source, "settings": dict(settings or {})})

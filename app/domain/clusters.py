@@ -19,7 +19,8 @@ _IMAGE = re.compile(r"[a-zA-Z0-9][\w./:-]{0,200}(?:@sha256:[0-9a-f]{64})?")
 _RESOURCE = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,200})/[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile(r"[a-z](?:[a-z0-9-]{0,18}[a-z0-9])?")
-_SECRET = re.compile(rf"{_LABEL.pattern}/{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
+_SECRET = re.compile(rf"{_LABEL.pattern}/{_SUBDOMAIN.pattern}")
 
 
 class Status(StrEnum):
@@ -38,7 +39,8 @@ class ClusterSettings:
     """What only an admin knows. Empty is not set.
 
     `berth_url` is where pods reach Berth; `runtime_image` Berth's own that fetches code and sends outputs;
-    `default_image` that of runs which name none; `gpu_resource` what a GPU is counted by; `pull_secret` the
+    `default_image` that of runs which name none; `gpu_resource` what a GPU is counted by, and
+    `runtime_class` the RuntimeClass of pods that hold some; `pull_secret` the
     "namespace/name" of registry credentials that projects are given, unless Berth was given some; namespaces are named
     after `namespace_prefix`; `egress` is what pods reach besides the name service and Berth (domain/pod_egress.py).
     Pods go to nodes with the labels of `node_selector` and with no taints but those of `tolerations`, see placement.py.
@@ -48,6 +50,7 @@ class ClusterSettings:
     runtime_image: str = ""
     default_image: str = ""
     gpu_resource: str = "nvidia.com/gpu"
+    runtime_class: str = ""
     pull_secret: str = ""
     namespace_prefix: str = "berth"
     egress: str = ""
@@ -75,6 +78,7 @@ def problems_of(settings: ClusterSettings, at: str = "/settings") -> list[FieldE
         "runtime_image": (_IMAGE, N_("is no name of an image")),
         "default_image": (_IMAGE, N_("is no name of an image")),
         "gpu_resource": (_RESOURCE, N_("must be a resource such as nvidia.com/gpu")),
+        "runtime_class": (_SUBDOMAIN, N_("must be the name of a RuntimeClass, such as nvidia")),
         "pull_secret": (_SECRET, N_("must be the namespace and the name of a secret, such as berth/registry")),
         "namespace_prefix": (_PREFIX, N_("must be at most 20 small letters, digits and dashes")),
     }

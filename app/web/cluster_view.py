@@ -42,6 +42,10 @@ SETTINGS = {
     ),
     "default_image": (N_("Default image"), N_("That of runs which name none.")),
     "gpu_resource": (N_("GPU resource"), N_("What a GPU is counted by.")),
+    "runtime_class": (
+        N_("RuntimeClass"),
+        N_("Of pods that hold GPUs, such as nvidia, where it is not what the nodes take by themselves."),
+    ),
     "pull_secret": (N_("Pull secret"), N_("Namespace and name of registry credentials, such as berth/registry.")),
     "node_selector": (N_("Nodes"), N_("Labels that they must have, such as tier=train. Empty is all.")),
     "tolerations": (

@@ -188,6 +188,7 @@ class _Places:
             service_account=ACCOUNT,
             pull_secret=PULL_SECRET if pull_secret else None,
             gpu=settings.gpu_resource,
+            runtime_class=settings.runtime_class or None,
             selector=read_selector(settings.node_selector),
             tolerations=read_tolerations(settings.tolerations),
         )

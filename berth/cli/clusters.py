@@ -45,6 +45,7 @@ _SETTINGS = {
     "runtime_image": ("IMAGE", "Berth's own image, which fetches code and sends outputs"),
     "default_image": ("IMAGE", "the image of runs that name none"),
     "gpu_resource": ("NAME", "what a GPU is counted by (nvidia.com/gpu)"),
+    "runtime_class": ("NAME", "the RuntimeClass of pods that hold GPUs, such as nvidia"),
     "pull_secret": ("NS/NAME", "registry credentials that projects are given"),
     "namespace_prefix": ("TEXT", "what namespaces are named after (berth)"),
     "egress": ("LIST", "what pods reach besides Berth, such as 192.0.2.0/24:443"),

@@ -95,6 +95,7 @@ def test_a_cluster_is_added_and_its_credentials_are_never_shown(world: World) ->
         ({"settings": {"berth_url": "ftp://x"}}, "/settings/berth_url"),
         ({"settings": {"pull_secret": "one"}}, "/settings/pull_secret"),
         ({"settings": {"gpu_resource": "gpu"}}, "/settings/gpu_resource"),
+        ({"settings": {"runtime_class": "NVIDIA runtime"}}, "/settings/runtime_class"),
         ({"settings": {"namespace_prefix": "-"}}, "/settings/namespace_prefix"),
     ],
 )

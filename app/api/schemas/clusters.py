@@ -47,6 +47,7 @@ class ClusterSettingsWrite(Body):
     )
     default_image: Annotated[Line | None, Field(description="Of runs that name none.")] = None
     gpu_resource: Annotated[Line | None, Field(description="What a GPU is counted by.")] = None
+    runtime_class: Annotated[Line | None, Field(description="The RuntimeClass of pods that hold GPUs.")] = None
     pull_secret: Annotated[Line | None, Field(description="namespace/name of registry credentials for projects.")] = (
         None
     )
@@ -115,6 +116,7 @@ class ClusterSettingsRead(BaseModel):
     runtime_image: str
     default_image: str
     gpu_resource: str
+    runtime_class: str
     pull_secret: str
     namespace_prefix: str
     egress: str
