@@ -1,4 +1,4 @@
-"""What only runs on clusters have, accessible and within its width: replicas, debug runs, and the form that asks for one."""
+"""What only runs in pods have, accessible and within the width: replicas, debug runs, the form that asks for one."""
 
 from pathlib import Path
 from typing import Any
