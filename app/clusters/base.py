@@ -8,7 +8,7 @@ tries again and the run keeps its state), a refusal for good is `ClusterRejected
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from app.workloads.plans import RunPlan
 
@@ -124,12 +124,6 @@ class Cluster(Protocol):
 
     name: str
 
-    def facts(self) -> dict[str, Any]:
-        """What is true of it now, for pages and `berth doctor` (isolation, limits in force, host)."""
-
-    def capacity(self) -> Capacity:
-        """What is there for runs in all. Raises ClusterUnavailable."""
-
     def start(self, plan: RunPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
         """Starts the attempt, or adopts it where it was started before; returns an opaque handle.
 
@@ -177,3 +171,14 @@ class Cluster(Protocol):
     def clean_up(self, run_id: str, attempt: int, *, last: bool) -> None:
         """Removes what the attempt left, after its logs and outputs are stored. `last`: the run's
         checkpoint folder goes too."""
+
+
+@runtime_checkable
+class Machine(Cluster, Protocol):
+    """One that tells of itself. Of others the loop "clusters" finds out how large they are."""
+
+    def facts(self) -> dict[str, Any]:
+        """What is true of it now, for pages and `berth doctor` (isolation, limits in force, host)."""
+
+    def capacity(self) -> Capacity:
+        """What is there for runs in all. Raises ClusterUnavailable."""

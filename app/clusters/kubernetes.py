@@ -21,7 +21,6 @@ import structlog
 from app.clusters import gangs, job_status, pod_findings
 from app.clusters.base import (
     NO_SECRETS,
-    Capacity,
     ClusterRejected,
     ClusterUnavailable,
     LogPiece,
@@ -43,7 +42,6 @@ from app.clusters.kubernetes_objects import (
     key_of,
     path_of,
     removal,
-    takes_pods,
     tells_how_it_ended,
 )
 from app.clusters.mirror import Mirror
@@ -51,7 +49,6 @@ from app.clusters.pod_events import PodEvents, is_stuck
 from app.clusters.pod_logs import OVER, PodLogs, lost
 from app.clusters.pod_masks import PodMasks
 from app.domain.names import object_name
-from app.domain.quantities import parse_cpu, parse_memory
 from app.domain.states import Cause
 from app.workloads import pods
 from app.workloads.plans import RunPlan
@@ -91,10 +88,8 @@ class KubernetesCluster:
         install: str,
         place_of: Callable[[str], Place],
         hope_seconds: dict[str, float] | None = None,
-        gpu: str = "nvidia.com/gpu",
     ) -> None:
         self.name = name
-        self._gpu = gpu
         self._api, self._place_of = api, place_of
         self._selector = f"{LABEL}/install={install}"
         self._hope = hope_seconds or _HOPE_SECONDS
@@ -106,22 +101,6 @@ class KubernetesCluster:
         self._opened: tuple[Mirror, Mirror] | None = None
         self._logs = PodLogs(api)
         self._events = PodEvents(api)
-
-    def facts(self) -> dict[str, Any]:
-        version = self._api.get("/version")
-        return {"version": str(version.get("gitVersion", "")), "platform": str(version.get("platform", ""))}
-
-    def capacity(self) -> Capacity:
-        """Of the nodes that are ready and take pods."""
-        cpu = memory = gpus = 0
-        for page in self._api.list_pages("/api/v1/nodes"):
-            for node in page["items"]:
-                if takes_pods(node):
-                    there = node["status"]["allocatable"]
-                    cpu += parse_cpu(there["cpu"])
-                    memory += parse_memory(there["memory"])
-                    gpus += int(there.get(self._gpu, 0))
-        return Capacity(cpu, memory, gpus)
 
     def start(self, plan: RunPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:
         """The Job first: its pods wait for the Secret, which belongs to the Job from its first moment on."""
@@ -386,8 +365,8 @@ class KubernetesCluster:
         if finding is None:
             return
         hope = 0.0 if finding.is_hopeless else self._hope.get(finding.code)
-        waited = now - pod_findings.seconds((pod or job)["metadata"]["creationTimestamp"])
-        if hope is not None and waited > hope:
+        since = pod_findings.placed_at(pod) if pod else pod_findings.seconds(job["metadata"]["creationTimestamp"])
+        if hope is not None and now - since > hope:
             is_one = job_status.replicas_of(job) == 1
             grace = 0 if is_one else job_status.limits_of(job).grace
             end = End(Cause.START_FAILED, now, grace, finding.code, finding.args, None if is_one else index)

@@ -76,10 +76,3 @@ def key_of(found: Raw) -> tuple[str, int] | None:
 def is_finished(job: Raw) -> bool:
     conditions = job.get("status", {}).get("conditions", [])
     return any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
-
-
-def takes_pods(node: Raw) -> bool:
-    if node.get("spec", {}).get("unschedulable"):
-        return False
-    conditions = node["status"].get("conditions", [])
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -56,6 +56,15 @@ def why_not_started(pod: Raw, events: Sequence[Raw] = ()) -> Finding | None:
     return None
 
 
+def placed_at(pod: Raw) -> float:
+    """When it got its node, seconds since the epoch: before, nobody tried to pull its images or to mount its volumes.
+    Without that, when it was made."""
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "True":
+            return seconds(condition.get("lastTransitionTime") or pod["metadata"]["creationTimestamp"])
+    return seconds(pod["metadata"]["creationTimestamp"])
+
+
 def _is_made(status: Raw) -> bool:
     """Whether the node has its volumes and its network (Kubernetes 1.29)."""
     conditions = status.get("conditions", [])

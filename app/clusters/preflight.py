@@ -75,7 +75,8 @@ def _node(node: Raw, settings: ClusterSettings) -> NodeFacts:
     conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
     allocatable = status.get("allocatable", {})
     gpus = str(allocatable.get(settings.gpu_resource, "0"))
-    tolerations = (*read_tolerations(settings.tolerations), gpu_toleration(settings.gpu_resource))
+    selector, tolerations = read_selector(settings.node_selector), read_tolerations(settings.tolerations)
+    takes_gpu_runs = is_of_pool(node, selector, (*tolerations, gpu_toleration(settings.gpu_resource)))
     return NodeFacts(
         node["metadata"]["name"],
         conditions.get("Ready") == "True",
@@ -84,7 +85,8 @@ def _node(node: Raw, settings: ClusterSettings) -> NodeFacts:
         any(labels.get(label) not in (None, "", "false") for label in _GPU_LABELS),
         _read(parse_cpu, allocatable.get("cpu")),
         _read(parse_memory, allocatable.get("memory")),
-        is_of_pool(node, read_selector(settings.node_selector), tolerations),
+        takes_gpu_runs,
+        takes_gpu_runs and not is_of_pool(node, selector, tolerations),
     )
 
 

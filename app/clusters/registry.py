@@ -25,13 +25,11 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Access:
-    """What working a Kubernetes takes: a connection, the id of this installation, the place of a project by its id,
-    and what a GPU is counted by."""
+    """What working a Kubernetes takes: a connection, the id of this installation, the place of a project by its id."""
 
     api: "Api"
     install: str
     place_of: Callable[[str], Place]
-    gpu: str
 
 
 def build_cluster(row: Row, settings: Settings, fetch_snapshot: FetchSnapshot, access: Access | None = None) -> Cluster:
@@ -47,5 +45,5 @@ def build_cluster(row: Row, settings: Settings, fetch_snapshot: FetchSnapshot, a
         from app.clusters.kubernetes import KubernetesCluster, hope_of
 
         hope = hope_of(settings.clusters.image_patience_seconds)
-        return KubernetesCluster(row.name, access.api, access.install, access.place_of, hope, gpu=access.gpu)
+        return KubernetesCluster(row.name, access.api, access.install, access.place_of, hope)
     raise LookupError(f"there is no kind of cluster called {row.kind!r}")

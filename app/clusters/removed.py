@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from app.clusters.base import NO_SECRETS, Capacity, ClusterRejected, LogPiece, ObjectStatus, OutputFile, SecretValues
+from app.clusters.base import NO_SECRETS, ClusterRejected, LogPiece, ObjectStatus, OutputFile, SecretValues
 from app.workloads.plans import RunPlan
 
 
@@ -12,12 +12,6 @@ class RemovedCluster:
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    def facts(self) -> dict[str, Any]:
-        return {}
-
-    def capacity(self) -> Capacity:
-        return Capacity(0, 0, 0)
 
     def start(self, plan: RunPlan, secrets: SecretValues = NO_SECRETS) -> dict[str, Any]:  # noqa: ARG002
         raise ClusterRejected(f"the cluster of pool {self.name} was removed")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.domain.pool_sizes import PoolSize
 from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired, RunState
 from app.errors import N_
@@ -114,6 +115,6 @@ def obstacle(change: Change, target: Target) -> Skip | None:
     return Skip.TOO_MANY_TAGS if len(tags) > MOST_TAGS else None
 
 
-def fits(asked: Resources, capacity: Resources | None, *, are_pools_known: bool) -> bool:
+def fits(asked: Resources, replicas: int, size: PoolSize | None, *, are_pools_known: bool) -> bool:
     """Whether a run could ever start: before a cluster has told of its pools, everything could."""
-    return not are_pools_known or (capacity is not None and asked.fits(capacity))
+    return not are_pools_known or (size is not None and size.obstacle(asked, replicas) is None)

@@ -72,7 +72,8 @@ class Finding:
 @dataclass(frozen=True)
 class NodeFacts:
     """What matters of a node. `gpus`, `cpu_millis` and `memory_bytes` are what pods may have of it, `is_gpu_machine`
-    is what its labels say. `is_of_pool`: runs may go there, those that ask for GPUs at least."""
+    is what its labels say. `is_of_pool`: runs may go there, those that ask for GPUs at least;
+    `is_for_gpus`: only those."""
 
     name: str
     is_ready: bool
@@ -82,6 +83,7 @@ class NodeFacts:
     cpu_millis: int = 0
     memory_bytes: int = 0
     is_of_pool: bool = True
+    is_for_gpus: bool = False
 
 
 @dataclass(frozen=True)

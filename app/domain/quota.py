@@ -26,6 +26,9 @@ class Resources:
     def __mul__(self, count: int) -> "Resources":
         return Resources(self.cpu_millis * count, self.memory_bytes * count, self.gpus * count)
 
+    def __floordiv__(self, count: int) -> "Resources":
+        return Resources(self.cpu_millis // count, self.memory_bytes // count, self.gpus // count)
+
     def shortfall(self, limit: "Resources") -> "Resources":
         """How much of each is above `limit`; zero where it fits."""
         over = self - limit

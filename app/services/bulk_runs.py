@@ -26,12 +26,13 @@ from app.domain.bulk import MOST_RUNS, Change, Skip, Target, Verb
 from app.domain.capsule import digest_of
 from app.domain.filters import Term
 from app.domain.names import RUN_ID, new_run_id
+from app.domain.pool_sizes import PoolSize
 from app.domain.quota import Resources
 from app.errors import N_, Invalid
 from app.queue import mark_all_due, wake_admission
 from app.repositories import runs as repository
 from app.services.identity import require
-from app.services.runs import MadeOf, manifest_of
+from app.services.runs import MadeOf, manifest_of, read_pool_sizes
 from app.settings import get_settings
 from app.workloads.registry import KINDS
 
@@ -84,6 +85,7 @@ class _Row(NamedTuple):
     cpu_millis: int
     memory_bytes: int
     gpus: int
+    replicas: int
     was_rerun: bool
     manifest: str | None = None  # what it would be if it were submitted again now
 
@@ -134,7 +136,7 @@ def _read(session: Session, project_id: uuid.UUID, keys: Sequence[str], *, is_lo
 
 _READ = """
   select r.id, r.public_id, r.name, r.state, r.desired, r.archived, r.tags, r.experiment, r.pool, r.cpu_millis,
-    r.memory_bytes, r.gpus, exists (select 1 from run child where child.parent_id = r.id)
+    r.memory_bytes, r.gpus, r.replicas, exists (select 1 from run child where child.parent_id = r.id)
   from run r where r.public_id = any(%(keys)s) and r.project_id = %(project)s order by r.id
 """
 
@@ -142,18 +144,17 @@ _READ = """
 def _judge(
     session: Session, project_id: uuid.UUID, change: Change, rows: Sequence[_Row]
 ) -> list[tuple[_Row, Skip | None]]:
-    pools: dict[str, Resources] = {}
+    pools: dict[str, PoolSize] = {}
     room = 0
     if change.verb == Verb.RERUN:
         manifests = _manifests(session, project_id, rows)
         rows = [row._replace(manifest=manifests.get(row.id)) for row in rows]
-        found = driver(session).execute("select name, cpu_millis, memory_bytes, gpus from pool").fetchall()
-        pools = {name: Resources(*capacity) for name, *capacity in found}
+        pools = read_pool_sizes(session)
         room = _room(session, project_id)
     judged: list[tuple[_Row, Skip | None]] = []
     for row in rows:
         asked = Resources(row.cpu_millis, row.memory_bytes, row.gpus)
-        fits = bulk.fits(asked, pools.get(row.pool), are_pools_known=bool(pools))
+        fits = bulk.fits(asked, row.replicas, pools.get(row.pool), are_pools_known=bool(pools))
         target = Target(
             row.state, row.desired, row.archived, row.tags, row.experiment, row.was_rerun, fits, bool(row.manifest)
         )

@@ -37,9 +37,16 @@ select id, name, credentials_version, settings, check_due_at,
                      and n.gone_at is null) as has_requests
   from cluster c where kind = 'kubernetes' order by name
 """)
+# A check that failed is made again when a cluster is back, as it may have failed for that; one that did not reach it
+# also where no look has noticed, but not at once: looks may get through where checks do not.
 _SEEN = text("""
 update cluster set seen_at = now(), looked_at = now(), trouble = null,
-       facts = case when facts @> cast(:facts as jsonb) then facts else facts || cast(:facts as jsonb) end
+       check_due_at = case
+         when check_due_at is null and findings @> '{"findings": [{"status": "fail"}]}'
+              and case when findings @> '{"findings": [{"code": "REACHABLE", "status": "fail"}]}'
+                       then checked_at < now() - interval '30 seconds' else trouble is not null end
+         then now() else check_due_at end,
+       facts = case when facts || cast(:facts as jsonb) = facts then facts else facts || cast(:facts as jsonb) end
  where id = :id and credentials_version = :credentials_version
 """)
 # The pool of a cluster bears its name, and is made with the first look that was told of its nodes.
@@ -84,7 +91,7 @@ def list_looks(session: Session) -> list[Look]:
 
 def record_seen(session: Session, term: Term, look: Look, facts: dict[str, Any]) -> None:
     """It answered; `facts` are added to those that are known. Where they say how much there is, that is its pool's.
-    Raises FenceLost."""
+    After silence a check that failed is due again. Raises FenceLost."""
     fence(session, term)
     values = {"id": look.id, "credentials_version": look.credentials_version}
     session.execute(_SEEN, values | {"facts": json.dumps(facts)})

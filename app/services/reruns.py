@@ -14,7 +14,7 @@ from app.repositories.clusters import LOCAL
 from app.repositories.runs import RunRow, get_run
 from app.services import idempotency, interpreters, secrets
 from app.services.identity import require
-from app.services.runs import Recorded, capacities, has_snapshot, made_of, submit_run
+from app.services.runs import Recorded, has_snapshot, made_of, pool_sizes, submit_run
 from app.stores import objects
 from app.workloads.base import Spec
 from app.workloads.debugging import USUAL_TTL, debug_spec
@@ -150,13 +150,15 @@ def _not_there(session: Session, project_id: uuid.UUID, spec: Spec) -> list[Fiel
             found.append(FieldError("/spec/requirements", message))
     elif spec.snapshot is not None and not _has_bytes(project_id, spec.snapshot):
         found.append(FieldError("/spec/snapshot", N_("the uploaded code is known, but its file is gone")))
-    pools = capacities(session)
+    pools = pool_sizes(session)
     if pools and spec.pool not in pools:
         slots = {"pool": spec.pool}
         found.append(FieldError("/spec/pool", N_("there is no pool {pool} any more"), slots=slots))
-    elif spec.pool in pools and not spec.resources.fits(pools[spec.pool]):
-        message = N_("the pool has become too small: it asks for {asked}, and there is {capacity} in all")
-        slots = {"asked": str(spec.resources), "capacity": str(pools[spec.pool])}
+    elif spec.pool in pools and (obstacle := pools[spec.pool].obstacle(spec.resources, spec.replicas)):
+        message = N_(
+            "the pool has become too small: it asks for {asked}, and the most that there is for it is {capacity}"
+        )
+        slots = {"asked": str(obstacle.asked), "capacity": str(obstacle.room)}
         found.append(FieldError("/spec/pool", message, slots=slots))
     unknown = secrets.find_unknown(session, project_id, spec)
     return found + (unknown.errors if unknown else [])

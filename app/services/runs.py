@@ -3,9 +3,10 @@
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -13,6 +14,7 @@ from app.db import after_commit, driver
 from app.domain import capsule
 from app.domain.access import Action, Actor
 from app.domain.names import new_run_id
+from app.domain.pool_sizes import Obstacle, PoolSize
 from app.domain.quantities import format_cpu, format_memory
 from app.domain.quota import Resources
 from app.domain.states import TERMINAL, Desired, RunState
@@ -32,11 +34,11 @@ _POOLS_KEPT_SECONDS = 5.0
 
 
 class NeverFits(Invalid):
-    """More than the pool has in all: it would wait for ever."""
+    """More than the pool has in all, or for one replica than any of its nodes: it would wait for ever."""
 
     code = "NEVER_FITS"
     title = N_("No machine of this pool is that large")
-    detail = N_("It asks for {asked}, and pool {pool} has {capacity} in all, so it could never start.")
+    detail = N_("It asks for {asked}, and the most that pool {pool} has for it is {capacity}, so it could never start.")
     hint = N_("The nearest that fits is {nearest}.")
 
 
@@ -324,13 +326,13 @@ def check_possible(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
 
 
 def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
-    pools = capacities(session)
+    pools = pool_sizes(session)
     if spec.pool in _draining_seen:
         others = sorted(pools.keys() - _draining_seen)
         said = FieldError("/spec/pool", N_("belongs to a cluster that is being drained"), others[0] if others else None)
         return PoolDraining([said], pool=spec.pool)
-    capacity = pools.get(spec.pool)
-    if pools and capacity is None:
+    size = pools.get(spec.pool)
+    if pools and size is None:
         return UnknownPool(
             [FieldError("/spec/pool", N_("there is no such pool"), min(pools))],
             pool=spec.pool,
@@ -339,9 +341,8 @@ def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
     if spec.replicas > 1 and spec.pool == LOCAL:
         said = FieldError("/spec/replicas", N_("is more than this machine runs of one run"), "1")
         return OneReplicaOnly([said], replicas=spec.replicas, pool=spec.pool)
-    if capacity is not None and not spec.resources.fits(capacity):
-        return _never_fits(spec, capacity)
-    return None
+    obstacle = None if size is None else size.obstacle(spec.resources, spec.replicas)
+    return None if obstacle is None else _never_fits(spec, obstacle)
 
 
 def _problem_of_snapshot(session: Session, project_id: uuid.UUID, spec: Spec) -> Invalid | None:
@@ -356,20 +357,24 @@ def has_snapshot(session: Session, project_id: uuid.UUID, digest: str) -> bool:
     return session.scalar(statement, {"project_id": project_id, "digest": digest}) is not None
 
 
-def _never_fits(spec: Spec, capacity: Resources) -> NeverFits:
-    nearest = spec.resources.capped(capacity)
-    missing = spec.resources.shortfall(capacity)
+def _never_fits(spec: Spec, obstacle: Obstacle) -> NeverFits:
+    asked, nearest = spec.resources // spec.replicas, obstacle.nearest
+    more = N_("is more than any node has that takes it") if obstacle.is_of_node else N_("is more than the pool has")
     fixes = []
-    if missing.cpu_millis:
+    if nearest.cpu_millis < asked.cpu_millis:
+        fixes.append(FieldError("/spec/cpu", more, format_cpu(nearest.cpu_millis)))
+    if nearest.memory_bytes < asked.memory_bytes:
+        fixes.append(FieldError("/spec/memory", more, format_memory(nearest.memory_bytes // 2**20 * 2**20)))
+    if nearest.gpus < asked.gpus:
+        fixes.append(FieldError("/spec/gpus", more, str(nearest.gpus)))
+    elif nearest.gpus > asked.gpus:
         fixes.append(
-            FieldError("/spec/cpu", N_("is more than the pool has"), format_cpu(nearest.cpu_millis // spec.replicas))
+            FieldError(
+                "/spec/gpus", N_("must be some: the nodes of this pool take only runs with GPUs"), str(nearest.gpus)
+            )
         )
-    if missing.memory_bytes:
-        largest = nearest.memory_bytes // spec.replicas // 2**20 * 2**20
-        fixes.append(FieldError("/spec/memory", N_("is more than the pool has"), format_memory(largest)))
-    if missing.gpus:
-        fixes.append(FieldError("/spec/gpus", N_("is more than the pool has"), str(nearest.gpus // spec.replicas)))
-    return NeverFits(fixes, asked=str(spec.resources), pool=spec.pool, capacity=str(capacity), nearest=str(nearest))
+    shown = nearest if obstacle.is_of_node else nearest * spec.replicas
+    return NeverFits(fixes, asked=str(obstacle.asked), pool=spec.pool, capacity=str(obstacle.room), nearest=str(shown))
 
 
 _LINE_LENGTH = text("""
@@ -377,12 +382,12 @@ select count(*) from (select 1 from run where project_id = :id and not archived 
 """)
 
 _POOLS = text("""
-select pool.name, cpu_millis, memory_bytes, gpus, cluster.state = 'draining' as is_draining
+select pool.name, cpu_millis, memory_bytes, gpus, facts, cluster.state = 'draining' as is_draining
   from pool join cluster on cluster.id = pool.cluster_id
 """)
 
 # Both change rarely and are only a first wall, so a submit does not pay a query for them each time.
-_pools_seen: tuple[float, dict[str, Resources]] = (-_POOLS_KEPT_SECONDS, {})
+_pools_seen: tuple[float, dict[str, PoolSize]] = (-_POOLS_KEPT_SECONDS, {})
 _draining_seen: set[str] = set()
 _lines_seen: dict[uuid.UUID, tuple[float, int]] = {}
 
@@ -394,16 +399,25 @@ def forget_what_was_seen() -> None:
     _lines_seen.clear()
 
 
-def capacities(session: Session) -> dict[str, Resources]:
-    """What each pool has in all, by its name, as it was at most some seconds ago."""
+def pool_sizes(session: Session) -> dict[str, PoolSize]:
+    """How large each pool is, by its name, as it was at most some seconds ago."""
     global _pools_seen, _draining_seen
     seen, pools = _pools_seen
     if time.monotonic() - seen > _POOLS_KEPT_SECONDS:
         rows = session.execute(_POOLS).all()
         _draining_seen = {row.name for row in rows if row.is_draining}
-        pools = {row.name: Resources(row.cpu_millis, row.memory_bytes, row.gpus) for row in rows}
+        pools = _sizes_of(rows)
         _pools_seen = (time.monotonic(), pools)
     return pools
+
+
+def read_pool_sizes(session: Session) -> dict[str, PoolSize]:
+    """The same as it is now."""
+    return _sizes_of(session.execute(_POOLS).all())
+
+
+def _sizes_of(rows: Sequence[Row[Any]]) -> dict[str, PoolSize]:
+    return {row.name: PoolSize.of(Resources(row.cpu_millis, row.memory_bytes, row.gpus), row.facts) for row in rows}
 
 
 def _line_length(session: Session, project_id: uuid.UUID, limit: int) -> int:

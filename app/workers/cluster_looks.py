@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from app.clusters.base import ClusterRejected, ClusterUnavailable
 from app.db import read_session, unit_of_work
 from app.domain import preflight
 from app.domain.clusters import ClusterSettings
+from app.domain.pool_sizes import Node, facts_of
 from app.domain.preflight_facts import Facts
+from app.domain.quota import Resources
 from app.errors import BadValue
 from app.services import cluster_looks, project_namespaces
 from app.services.cluster_looks import Look
@@ -28,6 +30,7 @@ from app.services.sealing import CannotOpen
 from app.settings import get_settings
 from app.workers.clusters import INSIDE_SECONDS, connect, find_connection
 from app.workers.namespaces import Namespaces
+from app.workloads.pods import BESIDE
 
 if TYPE_CHECKING:
     from app.clusters.kubernetes_api import Api
@@ -178,12 +181,16 @@ def _sizes(api: "Api", settings: ClusterSettings) -> dict[str, Any]:
     except (ClusterUnavailable, ClusterRejected, NotThere):
         return {}
     usable = [node for node in nodes if node.is_ready and not node.is_cordoned]
-    of_pool = [node for node in usable if node.is_of_pool]
-    return {
-        "nodes": len(nodes),
-        "ready_nodes": len(usable),
-        **{name: sum(getattr(node, name) for node in of_pool) for name in ("cpu_millis", "memory_bytes", "gpus")},
-    }
+    rooms = [
+        (Resources(node.cpu_millis, node.memory_bytes, node.gpus), node.is_for_gpus)
+        for node in usable
+        if node.is_of_pool
+    ]
+    total = sum((room for room, _ in rooms), Resources())
+    open_total = sum((room for room, is_for_gpus in rooms if not is_for_gpus), Resources())
+    # A program has its node to itself but for what its own pod needs beside it.
+    of_pool = [Node(room - BESIDE.capped(room), is_for_gpus) for room, is_for_gpus in rooms]
+    return {"nodes": len(nodes), "ready_nodes": len(usable), **asdict(total), **facts_of(of_pool, open_total)}
 
 
 def _quietly(work: Callable[[], None], name: str) -> None:

@@ -111,7 +111,7 @@ class _Running:
             self._stopping.wait(min(error.retry_after, 5.0))
             return False
         if self._watcher is None:
-            self._watcher = Watcher(cluster, None)
+            self._watcher = Watcher(cluster)
         return self._watcher.work(term)
 
     def _wait(self, timeout: float) -> None:

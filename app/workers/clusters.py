@@ -108,7 +108,7 @@ def open_kubernetes(target: Target) -> Opened:
     with unit_of_work() as session:
         install = project_namespaces.install_id(session)
     places = _Places(api, target, install)
-    access = Access(api, install, places.of, target.settings.gpu_resource)
+    access = Access(api, install, places.of)
     cluster = build_cluster(target, get_settings(), open_snapshot, access)
     until = time.monotonic() + INSIDE_SECONDS if is_inside else float("inf")
     return Opened(cluster, version, target.settings, until, cluster.close)  # type: ignore[attr-defined]

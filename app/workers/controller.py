@@ -16,7 +16,7 @@ from app.settings import get_settings
 from app.workers import admission, logs, retention, usage
 from app.workers.cluster_looks import Looker
 from app.workers.cluster_loops import ClusterLoops
-from app.workers.clusters import LOCAL, local_cluster
+from app.workers.clusters import local_cluster
 from app.workers.dispatch import Dispatcher
 from app.workers.housekeeping import tidy
 from app.workers.loops import Listener, Loop
@@ -40,7 +40,7 @@ def make_loops(stopping: threading.Event) -> dict[str, Loop]:
         "retention": Loop("retention", retention.work, _sleep(stopping), 30.0, stopping),
     }
     if get_settings().local.enabled:
-        watcher = Watcher(local_cluster(), LOCAL)
+        watcher = Watcher(local_cluster())
         made["watch:local"] = Loop("watch:local", watcher.work, watcher.wait, 1.0, stopping)
         made["logs:local"] = Loop(
             "logs:local", lambda _: logs.ship_logs(local_cluster()), _sleep(stopping), 0.3, stopping

@@ -4,9 +4,10 @@ import time
 
 import structlog
 
-from app.clusters.base import Cluster, ClusterUnavailable, ObjectStatus
+from app.clusters.base import Cluster, ClusterUnavailable, Machine, ObjectStatus
 from app.db import read_session, unit_of_work
 from app.faults import crash_point
+from app.repositories.clusters import LOCAL
 from app.services import observations
 from app.services.leases import Term
 from app.settings import get_settings
@@ -22,10 +23,8 @@ _LONGEST_GATHERING = 0.5
 class Watcher:
     """The loop's state for one cluster: what was last written, and when everything was last compared."""
 
-    def __init__(self, cluster: Cluster, kind: str | None) -> None:
-        """`kind` is None for a cluster whose row and pool the loop "clusters" writes."""
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._kind = kind
         self._written: dict[tuple[str, int], ObjectStatus] = {}
         self._term: Term | None = None
         self._synced_at = 0.0
@@ -41,8 +40,9 @@ class Watcher:
         is_fresh = is_resync and self._refresh()
         try:
             statuses = self._cluster.statuses()
-            if self._kind is not None and now - self._seen_at > get_settings().convergence.sweep_seconds:
-                self._record_cluster(term, self._kind)
+            is_seen = now - self._seen_at <= get_settings().convergence.sweep_seconds
+            if isinstance(self._cluster, Machine) and not is_seen:
+                self._record_machine(term, self._cluster)
                 self._seen_at = now
         except ClusterUnavailable as error:
             log.warning("cluster does not answer", cluster=self._cluster.name, error=str(error))
@@ -67,10 +67,10 @@ class Watcher:
         self._cluster.wait_for_change(timeout)
         time.sleep(min(self._took * _GATHERING, _LONGEST_GATHERING))
 
-    def _record_cluster(self, term: Term, kind: str) -> None:
-        capacity, facts = self._cluster.capacity(), self._cluster.facts()
+    def _record_machine(self, term: Term, machine: Machine) -> None:
+        capacity, facts = machine.capacity(), machine.facts()
         with unit_of_work() as session:
-            observations.record_cluster(session, term, self._cluster.name, kind, capacity, facts)
+            observations.record_cluster(session, term, machine.name, LOCAL, capacity, facts)
 
     def _refresh(self) -> bool:
         """Whether what is told next is of now: a watch may be silent, or have lost something, and nobody knows."""

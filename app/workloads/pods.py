@@ -17,6 +17,8 @@ from typing import Any
 
 from app.domain.names import object_name
 from app.domain.placement import gpu_toleration
+from app.domain.quantities import parse_cpu, parse_memory
+from app.domain.quota import Resources
 from app.workloads import gangs
 from app.workloads.plans import RunPlan, what_runs
 
@@ -50,6 +52,8 @@ _TOKEN = "token"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the keeper holds and may use. A namespace with a quota refuses containers without either.
 _KEEPER = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+BESIDE = Resources(parse_cpu(_KEEPER["requests"]["cpu"]), parse_memory(_KEEPER["requests"]["memory"]))
+"""What a pod asks for beside its program."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Clusters through the API: added, looked at, given new credentials, drained, removed; and what is kept of them."""
 
 import datetime
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from sqlalchemy.orm import Session
 from app import db
 from app.api.schemas.clusters import EXAMPLE_KUBECONFIG as KUBECONFIG
 from app.domain import preflight
+from app.domain.pool_sizes import Node, facts_of
 from app.domain.preflight_facts import Facts
+from app.domain.quota import Resources
 from app.home import add_generated_key
 from app.models import Cluster, Pool
 from app.models.cluster import Reservation
@@ -201,6 +204,39 @@ def test_several_replicas_go_to_clusters_only(world: World) -> None:
         answer = owner.post("/projects/ours/runs", json={"spec": {**spec, "pool": "east", "replicas": wrong}})
         assert answer.status_code == 422, wrong
         assert answer.json()["errors"][0]["pointer"] == "/spec/replicas"
+
+
+def test_what_no_node_holds_is_refused_by_all_alike(world: World) -> None:
+    """The sum of the nodes has it; the only one that takes runs without GPUs is small."""
+    _add(world)
+    nodes = [Node(Resources(2000, 8 << 30, 0)), Node(Resources(64_000, 256 << 30, 8), is_for_gpus=True)]
+    total = nodes[0].room + nodes[1].room * 2
+    with db.unit_of_work() as session:
+        facts = {**asdict(total), **facts_of(nodes, nodes[0].room)}
+        cluster_looks.record_seen(session, _term(session), _look(session), facts)
+    forget_what_was_seen()
+    owner = world.as_("owner")
+    cases: list[tuple[dict[str, Any], str, list[tuple[str, str]]]] = [
+        ({"cpu": "64"}, "2 CPU, 8Gi", [("/spec/cpu", "2")]),
+        ({"cpu": "4", "gpus": 12}, "64 CPU, 256Gi, 8 GPU", [("/spec/gpus", "8")]),
+    ]
+    for asked, largest, fixes in cases:
+        spec = {"name": "x", "command": ["true"], "memory": "1Gi", "pool": "east", **asked}
+        for path in ("runs", "runs:plan"):
+            refused = owner.post(f"/projects/ours/{path}", json={"spec": spec})
+            assert (refused.status_code, refused.json()["code"]) == (422, "NEVER_FITS"), refused.text
+            assert refused.json()["capacity"] == largest
+            assert [(one["pointer"], one["fix"]) for one in refused.json()["errors"]] == fixes
+    spec = {"name": "x", "command": ["true"], "cpu": "64", "memory": "1Gi", "pool": "east", "gpus": 1}
+    run = owner.post("/projects/ours/runs", json={"spec": spec})
+    assert run.status_code == 202, run.text
+    with db.unit_of_work() as session:
+        session.execute(text("update run set state = 'failed', finished_at = now()"))
+        facts |= facts_of(nodes[:1], nodes[0].room)  # the list is shorter: what is kept must not be the old
+        cluster_looks.record_seen(session, _term(session), _look(session), facts)
+    forget_what_was_seen()
+    again = owner.post("/projects/ours/runs:rerun-failed", json={"ids": [run.json()["id"]]})
+    assert again.json()["items"][0]["code"] == "NEVER_FITS", again.text
 
 
 def test_a_draining_cluster_takes_nothing_new_and_is_removed_once_it_is_empty(world: World) -> None:

@@ -31,7 +31,7 @@ class World:
                 term = leases.acquire(session, name, "test", 600)
                 assert term is not None
                 self.terms[name] = term
-        self.watcher = watch.Watcher(cluster, "local")
+        self.watcher = watch.Watcher(cluster)
         self.watcher.work(self.terms["watch"])
 
     def turn(self, rounds: int = 1) -> None:

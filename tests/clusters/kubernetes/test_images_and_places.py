@@ -65,6 +65,8 @@ def test_a_run_with_gpus_goes_to_nodes_that_are_kept_for_such(world: PodWorld) -
     api = world.cluster._api
     every, none = _sizes(api, ClusterSettings()), _sizes(api, ClusterSettings(node_selector="nobody=has"))
     assert (every["gpus"], every["nodes"], none["gpus"], none["cpu_millis"]) == (16, 3, 0, 0)
+    assert sorted((gpus, is_for_gpus) for *_, gpus, is_for_gpus in every["largest_nodes"]) == [(0, False), (8, True)]
+    assert every["open_total"][0] < every["cpu_millis"]
     other = _sizes(api, ClusterSettings(gpu_resource="amd.com/gpu"))
     assert (other["gpus"], other["cpu_millis"] < every["cpu_millis"]) == (0, True)
     tolerated = _sizes(api, ClusterSettings(gpu_resource="amd.com/gpu", tolerations="nvidia.com/gpu"))

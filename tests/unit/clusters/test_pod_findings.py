@@ -9,6 +9,8 @@ import pytest
 from app.clusters.pod_findings import (
     SENTENCES,
     Finding,
+    placed_at,
+    seconds,
     sentence,
     unschedulable,
     why_ended,
@@ -47,6 +49,17 @@ def waiting(reason: str, message: str = "", image: str = "registry/x:1") -> dict
 def test_why_not_started(pod: dict[str, Any], code: str | None) -> None:
     found = why_not_started(pod)
     assert (found.code if found else None) == code
+
+
+def test_patience_begins_with_the_node() -> None:
+    """A pod that waited for a node has had nobody to pull its image."""
+    made, placed = "2026-11-22T20:00:00Z", "2026-11-22T20:10:00Z"
+    pod: dict[str, Any] = {"metadata": {"creationTimestamp": made}, "status": {}}
+    assert placed_at(pod) == seconds(made)
+    pod["status"] = {"conditions": [{"type": "PodScheduled", "status": "False", "lastTransitionTime": placed}]}
+    assert placed_at(pod) == seconds(made)
+    pod["status"] = {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": placed}]}
+    assert placed_at(pod) == seconds(placed)
 
 
 def test_what_is_behind_a_back_off_is_in_the_events() -> None:

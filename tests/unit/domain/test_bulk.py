@@ -3,6 +3,7 @@
 import pytest
 
 from app.domain.bulk import SKIPS, Change, Skip, Target, Verb, fits, obstacle, relabelled
+from app.domain.pool_sizes import PoolSize
 from app.domain.quota import Resources
 
 RUNNING, ENDED = Target("running", "running", False), Target("succeeded", "running", False)
@@ -56,10 +57,11 @@ def test_no_run_gets_more_tags_than_a_run_may_have() -> None:
 
 def test_a_run_fits_while_no_pool_is_known() -> None:
     asked = Resources(2000, 1, 0)
-    assert fits(asked, None, are_pools_known=False)
-    assert not fits(asked, None, are_pools_known=True)
-    assert not fits(asked, Resources(1000, 1, 0), are_pools_known=True)
-    assert fits(asked, Resources(2000, 1, 0), are_pools_known=True)
+    small, large = (PoolSize(Resources(cpu_millis, 1, 0)) for cpu_millis in (1000, 2000))
+    assert fits(asked, 1, None, are_pools_known=False)
+    assert not fits(asked, 1, None, are_pools_known=True)
+    assert not fits(asked, 1, small, are_pools_known=True)
+    assert fits(asked, 1, large, are_pools_known=True)
 
 
 def test_every_reason_has_its_sentence() -> None:
