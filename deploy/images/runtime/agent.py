@@ -314,11 +314,11 @@ class Checkpoint:
         """Writes it as it is now, though it is being changed: where that is to be had, as it was at one moment."""
         until = time.monotonic() + _PAUSE
         for _ in range(_TRIES):
+            target.seek(0)
+            target.truncate()
             look = checkpoint()
             if sum(size for _, size, _ in look) > shutil.disk_usage(ROOT).free // 2:
                 raise OSError("it is being changed, and the disk has no room for a copy")
-            target.seek(0)
-            target.truncate()
             for path, _, _ in look:
                 _add(path, target)
             if not target.tell():
