@@ -52,7 +52,7 @@ from app.domain.names import object_name
 from app.domain.states import Cause
 from app.workloads import pods
 from app.workloads.plans import RunPlan
-from app.workloads.pods import END, LABEL, MAIN, SPEC_HASH, Place
+from app.workloads.pods import END, KEEPER, LABEL, MAIN, SPEC_HASH, Place
 
 log = structlog.get_logger(__name__)
 
@@ -186,7 +186,8 @@ class KubernetesCluster:
             self._changed.clear()
 
     def read_log(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:
-        """`offset` is the time of the last line, in nanoseconds since the epoch (clusters/pod_logs.py)."""
+        """`offset` is the time of the last line, in nanoseconds since the epoch (clusters/pod_logs.py). Where what
+        comes before the program failed, its log is that of the run."""
         key = run_id, attempt
         job = next(iter(by_key(self._mirrors[0].objects(_FRESH_SECONDS)).get(key, [])), None)
         found = by_key(self._mirrors[1].objects(_FRESH_SECONDS)).get(key, [])
@@ -200,10 +201,13 @@ class KubernetesCluster:
             return lost("its pod is gone, and with it what nobody had read of its log")
         state = job_status.main_state(pod)
         ended = state.get("terminated", {})
-        over = job_status.is_over(pod) or bool(ended)
+        container, over = MAIN, job_status.is_over(pod) or bool(ended)
         if "running" not in state and (not ended or pod_findings.seconds(ended.get("startedAt") or NEVER) == 0):
-            return LogPiece(b"", offset)  # it never began
-        return self._logs.read(path_of(pod), MAIN, offset, limit, is_over=over, masks=self._masks.of(job))
+            step = pod_findings.failed_step(pod, KEEPER)
+            if step is None:
+                return LogPiece(b"", offset)  # it never began
+            container, over = step["name"], True
+        return self._logs.read(path_of(pod), container, offset, limit, is_over=over, masks=self._masks.of(job))
 
     def read_usage(self, run_id: str, attempt: int, replica: int, offset: int, limit: int) -> LogPiece:  # noqa: ARG002
         return LogPiece(b"", offset)

@@ -186,18 +186,27 @@ def why_ended(pod: Raw, main: str, keeper: str = "keeper") -> Finding | None:
         return Finding("NODE_REFUSED", {"message": _short(status.get("message", ""))}, Cause.LOST)
     if _was_deleted(pod, main):
         return Finding("POD_DELETED", {}, Cause.LOST)
-    for container in status.get("initContainerStatuses", []):
-        ended = container.get("state", {}).get("terminated")
-        if ended and ended.get("exitCode") and container.get("name") != keeper:
-            code = "INIT_OOM_KILLED" if ended.get("reason") == "OOMKilled" else "INIT_FAILED"
-            args = {"container": container["name"], "exit_code": ended["exitCode"], "message": _last_line(ended)}
-            if container["name"] == PACKAGES and _NO_WAY_OUT.search(ended.get("message", "")):
-                code = "NO_PACKAGE_INDEX"
-            return Finding(code, args, Cause.START_FAILED)
+    if (step := failed_step(pod, keeper)) is not None:
+        ended = step["state"]["terminated"]
+        code = "INIT_OOM_KILLED" if ended.get("reason") == "OOMKilled" else "INIT_FAILED"
+        args = {"container": step["name"], "exit_code": ended["exitCode"], "message": _last_line(ended)}
+        if step["name"] == PACKAGES and _NO_WAY_OUT.search(ended.get("message", "")):
+            code = "NO_PACKAGE_INDEX"
+        return Finding(code, args, Cause.START_FAILED)
     for container in status.get("containerStatuses", []):
         if container.get("name") == main:
             return _main_ended(container, pod.get("spec", {}).get("nodeName", ""))
     return Finding("POD_FAILED", {"message": _short(status.get("message", ""))}, Cause.LOST)
+
+
+def failed_step(pod: Raw, keeper: str) -> Raw | None:
+    """The status of the container before the program that failed, and is never started again; None where none did."""
+    for container in pod.get("status", {}).get("initContainerStatuses", []):
+        ended = container.get("state", {}).get("terminated")
+        if ended and ended.get("exitCode") and container.get("name") != keeper:
+            found: Raw = container
+            return found
+    return None
 
 
 # pip, by way of urllib3 and the C library.

@@ -44,11 +44,13 @@ class FolderRow(NamedTuple):
 
 
 class FolderFacts(NamedTuple):
-    """All that is below a folder; `kept` are the files that are still there, `bytes` theirs."""
+    """All that is below a folder; `kept` are the files that are still there, `bytes` theirs, and `stored_at` when the
+    last of them was stored."""
 
     files: int
     kept: int
     bytes: int
+    stored_at: datetime.datetime | None = None
 
 
 _COLUMNS = (
@@ -124,9 +126,10 @@ def folder_facts(session: Session, run_id: uuid.UUID, folder: str) -> FolderFact
             func.count(),
             func.count().filter(is_kept),
             func.coalesce(func.sum(Output.bytes).filter(is_kept), 0),
+            func.max(Output.created_at).filter(is_kept),
         ).where(Output.run_id == run_id, func.starts_with(Output.path, f"{folder}/" if folder else ""))
     ).one()
-    return FolderFacts(row[0], row[1], int(row[2]))
+    return FolderFacts(row[0], row[1], int(row[2]), row[3])
 
 
 def list_below(session: Session, run_id: uuid.UUID, folder: str, *, limit: int) -> list[OutputRow]:
@@ -192,7 +195,8 @@ def put_output(
     old: str | None = session.scalar(select(Output.object_key).where(Output.run_id == run_id, Output.path == path))
     row = {"attempt": attempt, "bytes": size, "sha256": sha256, "object_key": object_key}
     made = upsert(Output).values(run_id=run_id, path=path, **row)
-    session.execute(made.on_conflict_do_update(index_elements=["run_id", "path"], set_=row | {"removed_at": None}))
+    new = row | {"created_at": func.now(), "removed_at": None}
+    session.execute(made.on_conflict_do_update(index_elements=["run_id", "path"], set_=new))
     return old
 
 

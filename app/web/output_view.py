@@ -132,12 +132,16 @@ def why_none(*, is_over: bool, is_local: bool) -> str:
     return N_("What the program writes to $BERTH_OUTPUT appears here within half a minute.")
 
 
-def summary(view: View, facts: FolderFacts) -> str:
-    """How much is below a folder."""
+def summary(view: View, facts: FolderFacts, *, is_live: bool) -> str:
+    """How much is below a folder; while the run lives also how old that is."""
     files = view.say("files: {number}", number=formats.grouped(facts.files))
     told = f"{files} · {formats.size(facts.bytes)}"
     gone = facts.files - facts.kept
     removed = view.say("removed: {number}", number=formats.grouped(gone))
+    if is_live and facts.stored_at is not None:
+        age = formats.span((view.now - facts.stored_at).total_seconds(), view.language)
+        stored = view.say("last stored {age} ago", age=age)
+        told = f"{told} · {stored}"
     return f"{told} · {removed}" if gone else told
 
 

@@ -1,6 +1,7 @@
 """What an attempt that runs in a pod fetches and sends by itself, with its run's token."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import httpx
@@ -47,6 +48,11 @@ def listed(world: World, run: Run) -> dict[str, bytes]:
     return {one["path"]: viewer.get(f"/runs/{run.public_id}/outputs/{one['path']}").content for one in items}
 
 
+def page(world: World, run: Run) -> str:
+    browser = world.browser("viewer")
+    return browser.get(f"http://localhost:8800/projects/ours/runs/{run.public_id}/outputs").text
+
+
 def keys(run: Run) -> int:
     folder = Path(get_settings().home) / "objects" / objects.project_prefix(run.project_id)
     return sum(path.is_file() for path in folder.rglob("*"))
@@ -55,7 +61,11 @@ def keys(run: Run) -> int:
 def test_files_are_kept_while_it_runs_and_afterwards(world: World, job: Job) -> None:
     run, _ = job
     assert put(job, "a/model.bin", b"first") == 204
+    with db.unit_of_work() as session:
+        session.execute(text("update output set created_at = created_at - interval '1 hour'"))
+    assert "last stored 1h 00m ago" in page(world, run)
     assert put(job, "a/model.bin", b"second") == 204
+    assert re.search(r"last stored \ds ago", page(world, run))
     assert put(job, "empty", b"") == 204
     assert listed(world, run) == {"a/model.bin": b"second", "empty": b""}
     assert keys(run) == 2, "what was replaced is removed"

@@ -103,7 +103,7 @@ def _add_folder(visitor: Visitor, view: View, made: OutputsPage, row: Any, path:
         raise NotFound
     facts = outputs.folder_facts(visitor.session, row.id, path)
     made.entries = output_view.build_entries(view, row.public_id, made.run_url, rows[:_ENTRIES])
-    made.summary = output_view.summary(view, facts)
+    made.summary = output_view.summary(view, facts, is_live=row.state not in TERMINAL)
     if len(rows) > _ENTRIES:
         last = rows[_ENTRIES - 1]
         told = last.name if isinstance(last, OutputRow) else f"/{last.name}"

@@ -22,10 +22,12 @@ import socket
 import stat
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote, urlsplit
 
 from app.clusters.local_wrapper import unpack
@@ -37,7 +39,8 @@ RESTORED = ROOT / ".restored.json"
 _PIECE = 1 << 18
 _PATIENCE = 300.0  # seconds that Berth may be away while a pod starts
 _PAUSE = 5.0  # between looks at the folders
-_LATEST = 25.0  # a file that never rests is sent so often
+_LATEST = 15.0  # what never rests is sent so often, and at the next look: what is stored is at most 30 s old
+_TRIES = 3  # of a copy in which nothing changed
 _BLOCK = 512
 REPLICA = int(os.environ.get("BERTH_REPLICA", "0"))
 NOTE = Path(os.environ.get("BERTH_NOTE", "/dev/termination-log"))  # becomes the container's message in the pod's status
@@ -212,30 +215,48 @@ def _program(proc: Path = Path("/proc")) -> int | None:
     return None
 
 
+class Due:
+    """When something is to be sent: when it rests between two looks, or when it has changed for long enough."""
+
+    def __init__(self, sent: object = None) -> None:
+        self._sent = self._seen = sent
+        self._since = time.monotonic()
+        self.is_at_rest = False
+
+    def look(self, found: object, is_last: bool) -> bool:
+        """Whether it is to be sent, being so now. `is_at_rest` tells why: when False, it is being changed."""
+        self.is_at_rest, self._seen = is_last or found == self._seen, found
+        if found == self._sent:
+            self._since = time.monotonic()
+            return False
+        return self.is_at_rest or time.monotonic() - self._since >= _LATEST
+
+    def note(self, sent: object, at: float) -> None:
+        """It was sent, as it was at that time. What was being changed may be half of it: it is sent again at rest."""
+        self._sent, self._since = sent if self.is_at_rest else None, at
+
+
 class Outputs:
     """The files in the output folder, sent one by one."""
 
     def __init__(self, berth: Berth) -> None:
         self._berth = berth
-        self._sent: dict[str, tuple[tuple[int, int], float]] = {}
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._due: dict[str, Due] = {}
 
     def send(self, is_last: bool) -> bool:
-        """Sends what is new and at rest; whether nothing is left that may be sent later."""
-        seen, self._seen = self._seen, {}
+        """Sends what is new; whether nothing is left that may be sent later."""
         is_whole = True
         for path, found in files(OUTPUT):
-            look = (found.st_size, found.st_mtime_ns)
-            self._seen[path] = look
-            sent, at = self._sent.get(path, (None, time.monotonic()))
-            if sent == look:
+            due = self._due.setdefault(path, Due())
+            if not due.look((found.st_size, found.st_mtime_ns), is_last):
                 continue
-            if not is_last and seen.get(path) != look and (sent is None or time.monotonic() - at < _LATEST):
-                continue
+            at = time.monotonic()
             try:
                 attempt = os.environ["BERTH_ATTEMPT"]
                 name = quote(shown(path if REPLICA == 0 else f"replica-{REPLICA}/{path}"))
-                self._berth.put(f"outputs/{name}?attempt={attempt}", content(OUTPUT / path, look[0]))
+                with opened(OUTPUT / path) as file:
+                    found = os.fstat(file.fileno())
+                    self._berth.put(f"outputs/{name}?attempt={attempt}", content(file, found.st_size))
             except Refused as error:
                 print(f"{path!r} is not stored: {error}", flush=True)
                 if error.status in (401, 403, 404):
@@ -246,7 +267,7 @@ class Outputs:
                 print(f"{path!r} cannot be sent now: {error}", flush=True)
                 is_whole = False
                 continue
-            self._sent[path] = (look, time.monotonic())
+            due.note((found.st_size, found.st_mtime_ns), at)
         return is_whole
 
 
@@ -255,39 +276,88 @@ class Checkpoint:
 
     def __init__(self, berth: Berth) -> None:
         self._berth = berth
-        self._sent: list[tuple[str, int, int]] = []
-        self._seen: list[tuple[str, int, int]] = []
+        sent: list[tuple[str, int, int]] = []
         if RESTORED.exists():  # what was restored is stored already
-            self._sent = [(path, size, changed) for path, size, changed in json.loads(RESTORED.read_text())]
+            sent = [(path, size, changed) for path, size, changed in json.loads(RESTORED.read_text())]
+        self._due = Due(sent)
 
     def send(self, is_last: bool) -> bool:
-        """Sends it where it changed and is at rest; whether nothing is left that may be sent later."""
+        """Sends it where it changed; whether nothing is left that may be sent later."""
         look = checkpoint()
-        seen, self._seen = self._seen, look
-        if look == self._sent:
+        if not self._due.look(look, is_last):
             return True
-        if not is_last and seen != look:
-            return True
+        at = time.monotonic()
         try:
-            self._berth.put("checkpoint", self._pieces(look))
+            if self._due.is_at_rest:
+                self._berth.put("checkpoint", self._pieces(look))
+            else:
+                with tempfile.TemporaryFile(dir=ROOT) as copy:
+                    self._copy(copy)
+                    self._berth.put("checkpoint", content(copy, os.fstat(copy.fileno()).st_size))
         except Refused as error:
             print(f"the checkpoint is not stored: {error}", flush=True)
         except OSError as error:
             print(f"the checkpoint cannot be sent now: {error}", flush=True)
             return False
-        self._sent = look
+        self._due.note(look, at)
         return True
 
     def _pieces(self, look: list[tuple[str, int, int]]) -> Iterator[bytes]:
-        for path, size, changed in look:
-            member = tarfile.TarInfo(path)
-            member.size, member.mode, member.mtime = size, 0o644, changed // 1_000_000_000
-            yield member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-            yield from content(CHECKPOINT / path, size)
-            yield b"\0" * (-size % _BLOCK)
+        for path, _, _ in look:
+            with opened(CHECKPOINT / path) as file:
+                yield from member(path, file)
         if checkpoint() != look:
             raise OSError("it changed while it was read")
         yield b"\0" * 2 * _BLOCK
+
+    def _copy(self, target: IO[bytes]) -> None:
+        """Writes it as it is now, though it is being changed: where that is to be had, as it was at one moment."""
+        until = time.monotonic() + _PAUSE
+        for _ in range(_TRIES):
+            target.seek(0)
+            target.truncate()
+            look = checkpoint()
+            if sum(size for _, size, _ in look) > shutil.disk_usage(ROOT).free // 2:
+                raise OSError("it is being changed, and the disk has no room for a copy")
+            for path, _, _ in look:
+                _add(path, target)
+            if not target.tell():
+                raise OSError("it is being replaced")
+            if checkpoint() == look or time.monotonic() > until:
+                break
+        target.write(b"\0" * 2 * _BLOCK)
+        target.seek(0)
+
+
+def _add(path: str, target: IO[bytes]) -> None:
+    """Adds a file of the checkpoint folder, if it is still there; once more where it changed while it was read."""
+    start = target.tell()
+    for is_last in (False, True):
+        target.seek(start)
+        target.truncate()
+        try:
+            with opened(CHECKPOINT / path) as file:
+                before = os.fstat(file.fileno())
+                target.writelines(member(path, file))
+                after = os.fstat(file.fileno())
+        except FileNotFoundError:
+            return
+        except OSError:
+            if is_last:
+                raise
+            continue
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return
+
+
+def member(path: str, file: IO[bytes]) -> Iterator[bytes]:
+    """An open file as a member of a tar. OSError where it becomes shorter."""
+    found = os.fstat(file.fileno())
+    head = tarfile.TarInfo(path)
+    head.size, head.mode, head.mtime = found.st_size, 0o644, found.st_mtime_ns // 1_000_000_000
+    yield head.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    yield from content(file, head.size)
+    yield b"\0" * (-head.size % _BLOCK)
 
 
 def checkpoint() -> list[tuple[str, int, int]]:
@@ -308,16 +378,19 @@ def files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield os.path.relpath(path, folder), found
 
 
-def content(path: Path, size: int) -> Iterator[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """The file that is there now: it stays the same where another is put in its place."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
+
+def content(file: IO[bytes], size: int) -> Iterator[bytes]:
     """Exactly so many bytes. OSError where the file has become shorter."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        left = size
-        while left:
-            piece = file.read(min(_PIECE, left))
-            if not piece:
-                raise OSError("it became shorter while it was read")
-            left -= len(piece)
-            yield piece
+    while size:
+        piece = file.read(min(_PIECE, size))
+        if not piece:
+            raise OSError("it became shorter while it was read")
+        size -= len(piece)
+        yield piece
 
 
 def shown(path: str) -> str:

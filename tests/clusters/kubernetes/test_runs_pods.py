@@ -1,12 +1,15 @@
 """Runs as pods on a real cluster: how they start, end and fail, and what they leave."""
 
+import io
 import json
+import tarfile
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from app.clusters.base import ClusterRejected, SecretValues
-from app.workloads.plans import SecretRef
+from app.clusters.base import ClusterRejected, ClusterUnavailable, SecretValues
+from app.workloads.plans import RunPlan, SecretRef
 from tests.clusters.contract import SLEEP, TALK
 from tests.clusters.kubernetes.pod_world import PodWorld
 from tests.clusters.kubernetes.world import Namespace
@@ -115,6 +118,76 @@ def test_outputs_come_while_it_runs(world: PodWorld) -> None:
     world.cluster.start(plan)
     wait_for(lambda: world.server.outputs.get((plan.run_id, "early")), 40)
     assert world.status(plan).replicas[0].phase == "running"  # type: ignore[union-attr]
+
+
+def test_what_is_always_being_changed_is_sent_while_it_runs(world: PodWorld) -> None:
+    """A checkpoint that is replaced each second, and an output that is written anew."""
+    program = """
+import os, pathlib, time
+out, checkpoint = pathlib.Path(os.environ["BERTH_OUTPUT"], "state"), pathlib.Path(os.environ["BERTH_CHECKPOINT"], "c")
+while True:
+    now = f"{time.time():010.0f}"
+    checkpoint.with_suffix(".tmp").write_text(now * 100_000)
+    os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
+    out.write_text(now)
+    print("now", now)
+    time.sleep(1)
+"""
+    plan = world.plan(program)
+    world.cluster.start(plan)
+    world.wait_line(plan, "now")
+
+    def stored() -> tuple[int, int] | None:
+        out, tar = world.server.outputs.get((plan.run_id, "state")), world.server.checkpoints.get(plan.run_id)
+        if not out or tar is None:
+            return None
+        with tarfile.open(fileobj=io.BytesIO(tar)) as members:
+            body = members.extractfile("c")
+            assert body is not None
+            text = body.read()
+        assert text == text[:10] * 100_000
+        return int(out), int(text[:10])
+
+    first, ages = wait_for(stored, 40), []
+
+    def is_newer() -> bool:
+        now = stored()
+        assert now is not None
+        ages.append(time.time() - min(now))
+        return min(now) > max(first)
+
+    wait_for(is_newer, 40)
+    assert max(ages) <= 30
+    assert world.status(plan).replicas[0].phase == "running"  # type: ignore[union-attr]
+
+
+def test_packages_that_cannot_be_had_are_told_in_the_log(world: PodWorld) -> None:
+    """What pip said is the run's log, with its secrets masked; also of a program that has none, why is told there."""
+    files: dict[str, str | bytes] = {"main.py": TALK, "needs.txt": "nowhere-to-be-had==1\n"}
+    plan = world.plan(
+        snapshot_digest=world.upload(files),
+        requirements="needs.txt",
+        cpu_millis=600,
+        env={"PIP_RETRIES": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        secrets=[SecretRef("index", env="PIP_INDEX_URL")],
+    )
+    without_code = world.plan(snapshot_digest="0" * 64)
+    world.cluster.start(plan, SecretValues({"index": "http://index.invalid/simple"}))
+    world.cluster.start(without_code)
+    for each in (plan, without_code):
+        assert world.wait_end(each).cause == "start_failed"
+    text = wait_for(lambda: _told(world, plan))
+    assert "No matching distribution found for nowhere-to-be-had==1" in text
+    assert "***" in text
+    assert "index.invalid/simple" not in text
+    assert "is not in the object store" in wait_for(lambda: _told(world, without_code))
+
+
+def _told(world: PodWorld, plan: RunPlan) -> str | None:
+    try:
+        return world.text(plan)
+    except ClusterUnavailable:  # not read to its end yet
+        return None
 
 
 def test_a_pod_that_somebody_deletes(world: PodWorld) -> None:
