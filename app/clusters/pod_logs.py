@@ -32,7 +32,7 @@ _Line = tuple[int, bytes]  # nanoseconds since the epoch, and the records of one
 
 
 def hide_tokens(text: bytes) -> bytes:
-    """The text with `***` in the place of tokens of runs. It looks at each line of each log: mostly nothing is there."""
+    """The text with `***` in the place of tokens of runs. It sees each line of each log: mostly nothing is there."""
     return _TOKEN.sub(MASK, text) if _OF_TOKENS in text else text
 
 

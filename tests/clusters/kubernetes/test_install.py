@@ -277,7 +277,10 @@ def _in_a_pod(cluster: Cluster, name: str, *command: str) -> str:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "berth", "app.kubernetes.io/instance": "berth"}},
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/name": "berth", "app.kubernetes.io/instance": "berth"},
+        },
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

@@ -23,13 +23,16 @@ class _Silent:
     def __init__(self, log: bytes) -> None:
         self._log = log
 
-    def stream(self, path: str, **query: object) -> Iterator[bytes]:  # noqa: ARG002
+    def stream(self, path: str, **query: object) -> Iterator[bytes]:
         yield self._log
 
 
 def test_a_token_is_known_by_its_form(token: str) -> None:
     assert hide_tokens(f"BERTH_TOKEN={token}, and {token}".encode()) == b"BERTH_TOKEN=***, and ***"
-    assert hide_tokens(b"tokens begin with berth_r_, as berth_r_... do") == b"tokens begin with berth_r_, as berth_r_... do"
+    assert (
+        hide_tokens(b"tokens begin with berth_r_, as berth_r_... do")
+        == b"tokens begin with berth_r_, as berth_r_... do"
+    )
 
 
 def test_a_log_does_not_show_it(token: str) -> None:
