@@ -39,8 +39,10 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SNAPSHOT = re.compile(r"/api/v1/projects/[^/]+/snapshots/")
 _ATTEMPT_FILES = re.compile(r"/api/v1/runs/[^/]+/(?:outputs/|checkpoint$)")
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-# What a run sends to its own run bears its token, which no browser has. Pods have their own address of Berth.
-_OF_RUN, _RUNS = b"Bearer berth_r_", "/api/v1/runs/"
+# Pods have their own address of Berth, so what a run itself asks for may come by any name. A page that rebinds its name
+# to Berth's address gains nothing by that: it has no cookie of Berth's host there, and no valid token of a run.
+_OF_RUN = b"Bearer berth_r_"
+_BY_RUNS = re.compile(r"/api/v1/runs/[^/]+/(?:metrics$|code$|checkpoint$|outputs/)")
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked for by address, not by name
 
 
@@ -64,13 +66,12 @@ class Edge:
             return
         started = time.perf_counter()
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        host = given_id = length = None
-        is_run = False
+        host = authorization = given_id = length = None
         for name, value in headers:
             if name == b"host":
                 host = value if host is None else b""  # two of them: others might read the other one
             elif name == b"authorization":
-                is_run = value.startswith(_OF_RUN)
+                authorization = value if authorization is None else b""
             elif name == b"x-request-id":
                 given_id = value
             elif name == b"content-length":
@@ -99,7 +100,7 @@ class Edge:
             await send(message)
 
         try:
-            if not (is_run and scope["path"].startswith(_RUNS)):
+            if not ((authorization or b"").startswith(_OF_RUN) and _BY_RUNS.match(scope["path"])):
                 self._admit(scope, host)
             if scope["method"] in _HAS_BODY:
                 receive = self._bounded(scope, receive, length)

@@ -7,6 +7,7 @@ run them on Berth's machine. So what is understood is listed here, and all else 
 import base64
 import binascii
 import io
+import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,11 @@ def read_kubeconfig(text: str) -> Connection:
     if not connection.token and not (connection.certificate and connection.key):
         raise BadValue(N_("names no token and no client certificate with its key"))
     return connection
+
+
+def runs_in_cluster(folder: Path) -> bool:
+    """Whether this process runs in a cluster. Every pod has the variable; not every one of Berth's has the files."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ or (folder / "token").exists()
 
 
 def in_cluster(folder: Path, server: str) -> Connection:

@@ -25,8 +25,15 @@ _WAIT_SECONDS = 0.2
 _HURRY_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 _MOST_DONE = 2000
+_OF_TOKENS = b"berth_r_"  # services/run_tokens.py
+_TOKEN = re.compile(_OF_TOKENS + rb"[A-Za-z0-9_-]{20,}")
 Masks = re.Pattern[bytes] | None
 _Line = tuple[int, bytes]  # nanoseconds since the epoch, and the records of one line
+
+
+def hide_tokens(text: bytes) -> bytes:
+    """The text with `***` in the place of tokens of runs. It sees each line of each log: mostly nothing is there."""
+    return _TOKEN.sub(MASK, text) if _OF_TOKENS in text else text
 
 
 def lost(why: str) -> LogPiece:
@@ -47,8 +54,8 @@ class PodLogs:
         self, path: str, container: str, offset: int, limit: int, *, is_over: bool, masks: Masks = None
     ) -> LogPiece:
         """The next whole records after `offset` of the pod at that path of the API. `is_over`: its container has ended
-        for good, so that an empty piece has to mean that there is no more. `masks`: what is written as `***`. Raises
-        ClusterUnavailable."""
+        for good, so that an empty piece has to mean that there is no more. `masks`: what is written as `***`, as
+        tokens of runs always are. Raises ClusterUnavailable."""
         if offset == OVER:
             return LogPiece(b"", OVER)
         with self._lock:
@@ -208,7 +215,7 @@ class _Tail:
             yield rest
 
     def _records(self, at: int, text: bytes) -> bytes:
-        return _records(at, text if self._masks is None else self._masks.sub(MASK, text))
+        return _records(at, hide_tokens(text if self._masks is None else self._masks.sub(MASK, text)))
 
     def _put(self, line: _Line) -> None:
         with self._more:

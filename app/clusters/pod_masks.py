@@ -1,4 +1,5 @@
-"""What the output of a run's program must not show: the values of its secrets, which the cluster itself has."""
+"""What the output of a run's program must not show: the values of its secrets, which the cluster itself has, and
+tokens of runs, which are known by their form."""
 
 import base64
 import re
@@ -8,7 +9,7 @@ from app.clusters.base import ClusterUnavailable, ObjectStatus
 from app.clusters.kubernetes_api import Api, NotThere, Raw
 from app.clusters.local_wrapper.capture import MASK
 from app.clusters.local_wrapper.private import masks
-from app.clusters.pod_logs import Masks
+from app.clusters.pod_logs import Masks, hide_tokens
 
 _MOST = 5_000
 
@@ -21,7 +22,7 @@ class PodMasks:
         self._known: dict[str, Masks] = {}
 
     def of(self, job: Raw) -> Masks:
-        """What is to be written as `***`; None where there is nothing. Raises ClusterUnavailable."""
+        """What is to be written as `***` besides tokens; None where there is nothing. Raises ClusterUnavailable."""
         uid = job["metadata"]["uid"]
         if uid not in self._known and job_status.limits_of(job).secrets:
             place = f"/api/v1/namespaces/{job['metadata']['namespace']}/secrets/{job['metadata']['name']}"
@@ -39,10 +40,14 @@ class PodMasks:
     def applied(self, job: Raw, status: ObjectStatus) -> ObjectStatus:
         """The status of an attempt that is gone, with its program's words masked; without them where the secrets are
         not to be had."""
-        if not status.gone or not job_status.limits_of(job).secrets:
+        if not status.gone:
             return status
         try:
             hidden = self.of(job)
         except ClusterUnavailable:
             return job_status.mask(status, lambda _: "")
-        return job_status.mask(status, lambda text: hidden.sub(MASK, text.encode()).decode() if hidden else text)
+
+        def masked(text: str) -> str:
+            return hide_tokens(hidden.sub(MASK, text.encode()) if hidden else text.encode()).decode()
+
+        return job_status.mask(status, masked)

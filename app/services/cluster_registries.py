@@ -54,7 +54,12 @@ def set_registry(
     cluster_id, name = cluster
     errors = []
     if not _SERVER.fullmatch(server):
-        errors.append(FieldError("/server", N_("must be the name of a registry such as registry.example.com:5000")))
+        errors.append(
+            FieldError(
+                "/server",
+                N_("must be a registry's host alone, without https:// and folders, such as registry.example.com:5000"),
+            )
+        )
     for at, value in (("/username", username), ("/password", password)):
         if not value or len(value) > 10_000 or any(ord(sign) < 32 for sign in value):
             errors.append(FieldError(at, N_("must be a line of text")))

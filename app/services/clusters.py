@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from app.clusters.kubeconfig import Connection, read_kubeconfig
+from app.clusters.kubeconfig import Connection, read_kubeconfig, runs_in_cluster
 from app.domain.access import Action, Actor
 from app.domain.clusters import CLUSTER_NAME, NAME_RULE, ClusterSettings, problems_of
 from app.errors import N_, BadValue, Conflict, FieldError, Invalid, NotFound
@@ -23,6 +23,7 @@ from app.repositories.clusters import LOCAL
 from app.services import audit, cluster_credentials
 from app.services.identity import require
 from app.services.runs import forget_what_was_seen
+from app.settings import get_settings
 
 KUBERNETES = "kubernetes"
 ACTIVE, DRAINING = "active", "draining"
@@ -78,6 +79,8 @@ def add_cluster(
     made = ClusterSettings().changed(settings or {})
     errors += problems_of(made)
     connection = _read(kubeconfig, errors) if kubeconfig is not None else None
+    if kubeconfig is None and not runs_in_cluster(get_settings().clusters.in_cluster_folder):
+        errors.append(FieldError("/kubeconfig", N_("Berth itself runs in no cluster; give a kubeconfig")))
     if errors:
         raise Invalid(errors)
     key = uuid7()

@@ -10,8 +10,10 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
 )
 
+from app.domain import images
 from app.domain.quantities import parse_cpu, parse_duration, parse_memory
 from app.domain.quota import Resources
 from app.domain.states import MAX_ATTEMPTS, Cause
@@ -25,6 +27,8 @@ _RESERVED_ENV = re.compile(r"(LD_|DYLD_|BERTH_|GCONV_PATH$|PATH$|PYTHONPATH$|PYT
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _PARAMETER_LENGTH = 4096
+STORED = "stored"
+"""The context in which a spec is read that was taken before, perhaps by an older Berth that refused less."""
 
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
 
@@ -76,6 +80,10 @@ def _stays_inside(value: str) -> str:
     return value
 
 
+def _image(value: str, info: ValidationInfo) -> str:
+    return value if info.context == STORED else images.checked(value)
+
+
 def _env_name(name: str | None) -> str | None:
     if name is None:
         return None
@@ -102,7 +110,7 @@ Experiment = Annotated[str, StringConstraints(pattern=patterns.LABEL)]
 Digest = Annotated[str, StringConstraints(pattern=patterns.DIGEST)]
 RelativePath = Annotated[str, StringConstraints(pattern=patterns.RELATIVE_PATH), AfterValidator(_stays_inside)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=patterns.ABSOLUTE_PATH)]
-Image = Annotated[str, StringConstraints(pattern=patterns.IMAGE)]
+Image = Annotated[str, StringConstraints(pattern=patterns.IMAGE), AfterValidator(_image)]
 
 
 MOST_REPLICAS = 128

@@ -22,6 +22,10 @@ PULL_SECRET = "berth-registry"
 # Far above what a project has at once, and below what would trouble a cluster. Jobs that are over stay for an hour.
 # Numbers are written as the API server gives them back.
 OBJECT_COUNTS = {"pods": "5k", "count/jobs.batch": "20k", "secrets": "10k", "services": "5k", "configmaps": "100"}
+# Those of deploy/helm/berth, whose Service of the console is named RELEASE-web.
+WEB_LABELS = {"app.kubernetes.io/name": "berth", "app.kubernetes.io/component": "web"}
+WEB_PORT = 8800
+_WEB = "-web"
 _OWN = "berth"
 _EVERYWHERE = "0.0.0.0/0", "::/0"
 _RBAC = "rbac.authorization.k8s.io"
@@ -166,17 +170,23 @@ def _network_policy(tenancy: Tenancy) -> Manifest:
 
 def _to_berth(url: str) -> Manifest:
     """The way to Berth. A policy knows addresses and namespaces and no names, so a name outside of the cluster leaves
-    only its port to go by; behind a Service it is the port of the pod that counts, which nobody told."""
+    only its port to go by. Behind a Service it is the pod's port that counts: that of the chart's web pods is known;
+    of another Service the ports are its own and that of Berth, wherever in its namespace."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    labels = host.split(".")
-    if "svc" in labels[2:3]:
-        return {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": labels[1]}}}]}
-    try:
-        blocks = [str(ipaddress.ip_network(host))]
-    except ValueError:
-        blocks = list(_EVERYWHERE)
-    return {"to": [_block(block) for block in blocks], "ports": [{"protocol": "TCP", "port": port}]}
+    service, namespace, kind = [*host.split("."), "", ""][:3]
+    to: list[Manifest]
+    if kind == "svc":
+        ports = {WEB_PORT} if service.endswith(_WEB) else {WEB_PORT, port}
+        pods = {"podSelector": {"matchLabels": WEB_LABELS}} if service.endswith(_WEB) else {}
+        to = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}} | pods]
+    else:
+        ports = {port}
+        try:
+            to = [_block(str(ipaddress.ip_network(host)))]
+        except ValueError:
+            to = [_block(block) for block in _EVERYWHERE]
+    return {"to": to, "ports": [{"protocol": "TCP", "port": one} for one in sorted(ports)]}
 
 
 def _allowed(ways: tuple[Way, ...]) -> Iterator[Manifest]:

@@ -93,6 +93,7 @@ def test_a_cluster_is_added_and_its_credentials_are_never_shown(world: World) ->
         ({"kubeconfig": KUBECONFIG.replace("east.example.com:6443", "[::ffff:169.254.169.254]")}, "/kubeconfig"),
         ({"in_cluster": True}, "/kubeconfig"),
         ({"kubeconfig": None}, "/kubeconfig"),
+        ({"kubeconfig": None, "in_cluster": True}, "/kubeconfig"),  # Berth runs in none
         ({"name": "East"}, "/name"),
         ({"settings": {"runtime_image": "a b"}}, "/settings/runtime_image"),
         ({"settings": {"berth_url": "ftp://x"}}, "/settings/berth_url"),

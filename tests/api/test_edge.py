@@ -84,3 +84,14 @@ def test_a_run_reaches_its_own_routes_by_any_name_and_nothing_else(world: World)
     assert client.get("/session", headers=run).status_code == 421
     person = run | {"authorization": "Bearer berth_p_unknown"}
     assert client.get("/runs/r-2345678923/code", headers=person).status_code == 421
+    assert client.get("/runs/r-2345678923", headers=run).status_code == 421, "no run asks for that"
+
+
+@pytest.mark.parametrize("mine", [0, 1])
+def test_two_authorizations_are_none_to_the_check_of_the_host(world: World, mine: int) -> None:
+    """Signed in is by the first of them: neither order lets a person's token past the check."""
+    both = [("authorization", f"Bearer {world.tokens['editor']}")]
+    both.insert(mine, ("authorization", "Bearer berth_r_unknown"))
+    client = world.as_("nobody")
+    answer = client.get("/runs/r-2345678923/metrics", headers=[("host", "evil.example"), *both])
+    assert answer.status_code == 421

@@ -67,6 +67,9 @@ def test_registries_are_kept_sealed_and_become_a_pull_secret(world: World, clust
     [
         ("Registry", {}, "/server"),
         ("re gistry", {}, "/server"),
+        ("ghcr.io%2Fteam", {}, "/server"),
+        ("ghcr.io/team/", {}, "/server"),
+        ("https:%2F%2Fghcr.io", {}, "/server"),
         ("x", {"username": ""}, "/username"),
         ("x", {"username": "a:b"}, "/username"),
         ("x", {"password": ""}, "/password"),

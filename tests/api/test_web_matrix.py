@@ -181,7 +181,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /admin/users": {"name": "x-{number}"},
     "POST /admin/users/{user}": {"display_name": "x"},
     "POST /admin/projects": {"name": "x-{number}"},
-    "POST /admin/clusters": {"name": "x-{number}", "in_cluster": "yes"},
+    "POST /admin/clusters": {"name": "x-{number}", "kubeconfig": EXAMPLE_KUBECONFIG},
     "POST /admin/clusters/{cluster}/settings": {"gpu_resource": "amd.com/gpu"},
     "POST /admin/clusters/{cluster}/credentials": {"kubeconfig": EXAMPLE_KUBECONFIG},
     "POST /admin/clusters/{cluster}/remove": {"name": "{cluster}"},

@@ -559,7 +559,11 @@ def test_clusters_are_added_drained_and_removed(world: World) -> None:
     assert "is no YAML" in world.cli("cluster", "add", "east", "--kubeconfig", "bad.yaml", code=2, env=admin).stderr
     added = world.cli("cluster", "add", "east", "--kubeconfig", "east.yaml", "--gpu-resource", "amd.com/gpu", env=admin)
     assert (added.stdout, "takes a minute" in added.stderr) == ("east\n", True)
-    assert "(CLUSTER_EXISTS)" in world.cli("cluster", "add", "east", "--in-cluster", code=6, env=admin).stderr
+    again = world.cli("cluster", "add", "east", "--kubeconfig", "east.yaml", code=6, env=admin)
+    assert "(CLUSTER_EXISTS)" in again.stderr
+    assert "runs in no cluster" in world.cli("cluster", "add", "in", "--in-cluster", code=2, env=admin).stderr
+    sent = ("set-registry", "east", "https://ghcr.io/team", "--username", "x", "--password-stdin")
+    assert "registry's host alone" in world.cli("cluster", *sent, stdin="y", code=2, env=admin).stderr
     assert "east" in world.cli("cluster", "ls", "--quiet", env=admin).stdout.split()
     found = world.cli.json("cluster", "show", "east", "--json", env=admin)
     assert (found["settings"]["gpu_resource"], found["status"], found["findings"]) == ("amd.com/gpu", "checking", [])

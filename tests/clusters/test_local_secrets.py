@@ -13,6 +13,7 @@ from app.clusters.base import ClusterRejected, SecretValues
 from app.clusters.local_wrapper import private
 from app.clusters.local_wrapper.capture import MAX_TEXT, Capture
 from app.clusters.local_wrapper.folder import Folder
+from app.services.run_tokens import run_token
 from app.workloads.plans import RunPlan, SecretRef
 from tests.clusters.world import MIB, World, wait_for
 
@@ -143,3 +144,14 @@ def test_what_is_masked() -> None:
     values = {"short": "1234567", "long": "12345678", "newline": "with-newline\n", "lines": "a\nlonger line\r\nb\n"}
     assert private.masks(values) == [b"with-newline", b"longer line", b"12345678"]
     assert private.masks({"a": "abcdefgh", "b": "abcdefghij"}) == [b"abcdefghij", b"abcdefgh"], "the longest first"
+
+
+def test_the_runs_own_token_is_masked(world: World) -> None:
+    plan = world.plan('import os, sys; print(dict(os.environ)); sys.exit("no: " + os.environ["BERTH_TOKEN"])')
+    token = run_token(plan.run_id, 1)
+    plan.env["BERTH_TOKEN"] = token
+    world.cluster.start(plan)
+    replica = world.wait_end(plan)
+    assert "'BERTH_TOKEN': '***'" in world.text(plan)
+    assert token not in world.text(plan)
+    assert replica.first_error == "no: ***"

@@ -18,7 +18,7 @@ def _names() -> list[str]:
         return list(session.scalars(select(Cluster.name).order_by(Cluster.name)))
 
 
-def test_a_cluster_is_added_and_its_page_follows_the_check(console: Console) -> None:
+def test_a_cluster_is_added_and_its_page_follows_the_check(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     form = {"name": " west ", "kubeconfig": EXAMPLE_KUBECONFIG, "berth_url": "https://berth.example.com"}
     sent = console.post(ALL, form, "alice")
     assert (sent.status_code, sent.headers["location"]) == (303, f"{ALL}/west?done=added")
@@ -26,8 +26,11 @@ def test_a_cluster_is_added_and_its_page_follows_the_check(console: Console) -> 
     assert "The first check is under way" in page
     assert 'hx-trigger="every 2s"' in page
     assert TOKEN not in page
-    inside = console.post(ALL, {"name": "here", "in_cluster": "yes"}, "alice")
-    assert inside.status_code == 303
+    here = {"name": "here", "in_cluster": "yes"}
+    refused = console.post(ALL, here, "alice")
+    assert "runs in no cluster" in wrong_field(refused.text, "kubeconfig")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")  # as every pod has it
+    assert console.post(ALL, here, "alice").status_code == 303
     assert "the cluster that Berth runs in" in console.get(ALL, "alice").text
 
 

@@ -15,7 +15,7 @@ def test_registries_are_given_refused_and_forgotten(console: Console) -> None:
     given = {"server": "new.example.com", "username": "puller", "password": "canary-password"}
     refused = console.post(f"{EAST}/registries", given | {"server": "No Name"}, "alice")
     assert refused.status_code == 422
-    assert "must be the name of a registry" in wrong_field(refused.text, "server")
+    assert "must be a registry's host alone" in wrong_field(refused.text, "server")
     assert "canary-password" not in refused.text
     assert console.post(f"{EAST}/registries", given, "alice").status_code == 303
     page = console.get(EAST, "alice").text

@@ -30,6 +30,7 @@ from app.services.project_kubeconfigs import KubeconfigNotReady, NoNamespace
 
 router = new_router("namespaces")
 
+# A path, so that a slash in it is told to be wrong.
 ServerPath = Annotated[str, Path(max_length=300, description="The registry.", examples=["registry.example.com:5000"])]
 KubeconfigPath = Annotated[uuid.UUID, Path(description="The id of a kubeconfig that was asked for.")]
 
@@ -53,7 +54,7 @@ def list_registries(cluster: ClusterPath, session: ReadSessionDep) -> Response:
 
 
 @router.put(
-    "/clusters/{cluster}/registries/{server}",
+    "/clusters/{cluster}/registries/{server:path}",
     response_model=RegistryRead,
     responses=problems(ClusterIsLocal) | {201: {"model": RegistryRead, "description": "Was not there before"}},
 )
@@ -69,7 +70,7 @@ def set_registry(
     return wire.json_response(made._asdict(), 201 if is_new else 200)
 
 
-@router.delete("/clusters/{cluster}/registries/{server}", status_code=204, responses=problems(ClusterIsLocal))
+@router.delete("/clusters/{cluster}/registries/{server:path}", status_code=204, responses=problems(ClusterIsLocal))
 @allowed(Action.CLUSTER_WRITE)
 def remove_registry(cluster: ClusterPath, server: ServerPath, actor: ActorDep, session: SessionDep) -> Response:
     """Forget credentials for an image registry. They leave the namespaces within a minute."""

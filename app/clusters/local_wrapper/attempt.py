@@ -86,7 +86,8 @@ class _Attempt:
         self.limits = _Limits(None, set())
         self.started_at: float | None = None
         self.secrets = private.read_values(folder) if plan.get("secrets") else {}
-        self.capture = Capture(folder.file("0.log"), plan["log_bytes"], private.masks(self.secrets))
+        hidden = private.masks({**self.secrets, "": plan["env"].get("BERTH_TOKEN", "")})
+        self.capture = Capture(folder.file("0.log"), plan["log_bytes"], hidden)
 
     def live(self) -> dict[str, Any]:
         """All of it. Returns what goes into exit.json; nothing of the attempt is alive then."""

@@ -2,7 +2,7 @@
 
 A record is `<unix milliseconds> <stream> <text>\\n`; the stream is o, e (of the program), b (Berth's own
 words) or g (a gap: `<lines> <bytes> <why>`). Texts are the program's raw bytes, cut at 64 KiB, with the values of
-the attempt's secrets masked.
+the attempt's secrets and its token masked.
 """
 
 import os
@@ -44,9 +44,10 @@ class Capture:
     def feed(self, stream: bytes, data: bytes, label: bytes | None = None) -> None:
         """Bytes as they were read from a stream; the last line may be incomplete. `label` replaces the
         stream's letter in the log."""
-        lines = (self._pending[stream] + data).split(b"\n")
+        whole = self._pending[stream] + data
+        lines = whole.split(b"\n")
         rest = lines.pop()
-        if self._masked is not None:
+        if self._masked is not None and self._masked.search(whole):
             lines = [self._mask(line) for line in lines]
             if len(rest) >= MAX_TEXT + self._held:
                 rest = self._mask(rest)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from app.workloads.namespaces import WEB_LABELS, WEB_PORT
 from deploy.testcluster import build
 from deploy.testcluster.api import ApiError
 from deploy.testcluster.cluster import Cluster
@@ -77,6 +78,23 @@ def test_what_the_chart_makes(built: None) -> None:
     assert rules == _yaml.load((ROOT / "deploy/kubernetes/cluster-role.yaml").read_text())["rules"]
     assert not any("*" in words for rule in rules for words in rule.values())
     assert _of(found, "Ingress")["berth"]["spec"]["tls"] == [{"hosts": ["berth.example.com"], "secretName": "tls"}]
+    own = {"app.kubernetes.io/name": "berth", "app.kubernetes.io/instance": "berth"}
+    ways = {}
+    for name, one in _of(found, "NetworkPolicy").items():
+        part = name.removeprefix("berth-")
+        assert one["spec"]["podSelector"]["matchLabels"] == own | {"app.kubernetes.io/component": part}
+        assert one["spec"]["policyTypes"] == ["Ingress"]
+        (ways[part],) = one["spec"]["ingress"]
+    of_berth = [{"podSelector": {"matchLabels": own}}]
+    assert ways == {
+        "web": {"ports": [{"protocol": "TCP", "port": WEB_PORT}]},
+        "postgres": {"ports": [{"protocol": "TCP", "port": 5432}], "from": of_berth},
+        "redis": {"ports": [{"protocol": "TCP", "port": 6379}], "from": of_berth},
+    }
+    # What runs' pods are let to is what the chart makes.
+    web_pod = _of(found, "Deployment")["berth-web"]["spec"]["template"]
+    assert web_pod["metadata"]["labels"].items() >= WEB_LABELS.items()
+    assert web["ports"] == [{"name": "http", "containerPort": WEB_PORT}]
 
 
 @pytest.mark.cluster
@@ -89,7 +107,8 @@ def test_servers_elsewhere_a_secret_of_ones_own_and_a_bucket(built: None) -> Non
         "settings.BERTH_OBJECTS__BUCKET=runs",
         "inCluster.enabled=false",
     )
-    assert {one["kind"] for one in found} == {"ConfigMap", "Deployment", "Service"}
+    assert {one["kind"] for one in found} == {"ConfigMap", "Deployment", "NetworkPolicy", "Service"}
+    assert set(_of(found, "NetworkPolicy")) == {"berth-web"}
     worker = _of(found, "Deployment")["berth-worker"]["spec"]["template"]["spec"]
     assert worker["automountServiceAccountToken"] is False
     assert worker["containers"][0]["envFrom"][1] == {"secretRef": {"name": "mine"}}
@@ -258,7 +277,10 @@ def _in_a_pod(cluster: Cluster, name: str, *command: str) -> str:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name},
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/name": "berth", "app.kubernetes.io/instance": "berth"},
+        },
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

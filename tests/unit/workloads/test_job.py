@@ -79,3 +79,10 @@ def test_refused(change: dict[str, Any]) -> None:
 
 def test_a_tag_stands_once() -> None:
     assert job.JobSpec(name="x", command=["true"], tags=["b", "a", "b"]).tags == ["b", "a"]
+
+
+def test_an_image_that_cannot_be_one_is_refused_unless_it_was_taken_before() -> None:
+    stored = {**LEAST, "image": "A//b"}
+    with pytest.raises(ValidationError, match="must be the name of an image"):
+        KINDS["job"].spec.model_validate(stored)
+    assert read_spec(stored).image == "A//b"

@@ -58,24 +58,28 @@ def test_the_fingerprint_changes_with_what_is_wanted_and_holds_no_credentials() 
     assert len({fingerprint(one) for one in (TENANCY, *changed)}) == 5
 
 
+def _of_namespace(name: str) -> dict[str, Any]:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
 @pytest.mark.parametrize(
-    ("url", "to", "port"),
+    ("url", "to", "ports"),
     [
-        ("http://10.1.2.3:8800", [{"ipBlock": {"cidr": "10.1.2.3/32"}}], 8800),
-        ("https://[fd12::1]", [{"ipBlock": {"cidr": "fd12::1/128"}}], 443),
-        ("http://berth.example.com", [namespaces._block("0.0.0.0/0"), namespaces._block("::/0")], 80),
+        ("http://192.0.2.3:8800", [{"ipBlock": {"cidr": "192.0.2.3/32"}}], [8800]),
+        ("https://[2001:db8::1]", [{"ipBlock": {"cidr": "2001:db8::1/128"}}], [443]),
+        ("http://berth.example.com", [namespaces._block("0.0.0.0/0"), namespaces._block("::/0")], [80]),
         (
-            "http://berth-web.platform.svc.cluster.local:8800",
-            [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "platform"}}}],
-            None,
+            "http://berth-web.platform.svc.cluster.local",
+            [_of_namespace("platform") | {"podSelector": {"matchLabels": namespaces.WEB_LABELS}}],
+            [8800],
         ),
+        ("https://gateway.edge.svc", [_of_namespace("edge")], [443, 8800]),
     ],
 )
-def test_the_way_to_berth(url: str, to: list[Any], port: int | None) -> None:
+def test_the_way_to_berth(url: str, to: list[Any], ports: list[int]) -> None:
     path = f"/apis/networking.k8s.io/v1/namespaces/{TENANCY.namespace}/networkpolicies/berth"
     policy = namespaces.build_contents(dataclasses.replace(TENANCY, url=url))[path]["spec"]
     assert policy["ingress"] == []
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     _, berth, *_ = policy["egress"]
-    assert berth["to"] == to
-    assert berth.get("ports") == ([{"protocol": "TCP", "port": port}] if port else None)
+    assert berth == {"to": to, "ports": [{"protocol": "TCP", "port": port} for port in ports]}
