@@ -128,7 +128,9 @@ def test_runs_go_to_pods_and_come_back_whole(client: berth.Client, cluster: Clus
 
     two = "import os, sys, time; me = os.environ['RANK']; print(me); me == '1' and sys.exit(3); time.sleep(600)"
     gang = _submit(client, ["python3", "-c", two], name="gang", replicas=2)
-    waiting = _submit(client, ["true"], name="waiting", gpus=9)  # more than a node has, and less than all of them
+    waiting = _submit(client, ["true"], name="waiting", volumes=[{"claim": "nothing", "path": "/mnt/data"}])
+    with pytest.raises(berth.BerthError, match="NEVER_FITS"):
+        _submit(client, ["true"], name="never", gpus=9)  # more than a node has, and less than all of them
 
     done = client.runs.wait(whole.id, 120)
     log = [line.text for line in client.runs.logs(whole.id)]
@@ -156,7 +158,7 @@ def test_runs_go_to_pods_and_come_back_whole(client: berth.Client, cluster: Clus
     assert images == [{"name": f"{REGISTRY}/python:moving", "digest": first}] * 2
     assert client.runs.capsule(whole.id)["image"] == {"name": None, "digest": first}
 
-    wait(lambda: _code(client, waiting) == "NODES_SHORT_OF_GPUS")
+    wait(lambda: _code(client, waiting) == "VOLUME_MISSING")
     assert client.runs.get(waiting.id).state == "starting"
     client.runs.stop(waiting.id)
     assert client.runs.wait(waiting.id, 60).state == "stopped"

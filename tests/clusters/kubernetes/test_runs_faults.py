@@ -85,7 +85,7 @@ def test_a_silent_watch_is_made_good_by_a_list(world: PodWorld, faults: Faults) 
         wait_for(lambda: len(cluster.statuses()) == 2)
         assert status in cluster.statuses()
         # A clean-up that failed half way is carried on where it was left.
-        failing = proxy.add(Rule(method="DELETE", status=500, times=1))
+        failing = proxy.add(Rule(method="DELETE", status=500, times=3))
         with pytest.raises(ClusterUnavailable):
             cluster.clean_up(plan.run_id, 1, last=True)
         assert failing.hits == 1
