@@ -88,6 +88,7 @@ def test_the_environment_is_clean_and_complete(any_world: World, monkeypatch: py
     env.pop("LC_CTYPE", None)
     assert env == {
         **plan.env,
+        "BERTH_TOKEN": "***",  # as the log tells it
         "HOME": str(folder / "home"),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",

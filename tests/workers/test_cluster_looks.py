@@ -26,7 +26,8 @@ from tests import factories
 
 
 @pytest.fixture
-def looker(clean_database: Engine) -> Iterator[Looker]:
+def looker(clean_database: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Looker]:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")  # as in a pod, for the cluster that Berth runs in
     made = Looker()
     yield made
     made.close()
