@@ -326,7 +326,7 @@ def check_possible(session: Session, project_id: uuid.UUID, spec: Spec) -> None:
 
 
 def _problem_of_pool(session: Session, spec: Spec) -> Invalid | None:
-    pools = pool_sizes(session)
+    pools = pool_sizes(session, wanted=spec.pool)
     if spec.pool in _draining_seen:
         others = sorted(pools.keys() - _draining_seen)
         said = FieldError("/spec/pool", N_("belongs to a cluster that is being drained"), others[0] if others else None)
@@ -399,11 +399,12 @@ def forget_what_was_seen() -> None:
     _lines_seen.clear()
 
 
-def pool_sizes(session: Session) -> dict[str, PoolSize]:
-    """How large each pool is, by its name, as it was at most some seconds ago."""
+def pool_sizes(session: Session, wanted: str = "") -> dict[str, PoolSize]:
+    """How large each pool is, by its name, as it was at most some seconds ago; as it is now where a `wanted` one was
+    not there then."""
     global _pools_seen, _draining_seen
     seen, pools = _pools_seen
-    if time.monotonic() - seen > _POOLS_KEPT_SECONDS:
+    if time.monotonic() - seen > _POOLS_KEPT_SECONDS or (wanted and wanted not in pools):
         rows = session.execute(_POOLS).all()
         _draining_seen = {row.name for row in rows if row.is_draining}
         pools = _sizes_of(rows)
