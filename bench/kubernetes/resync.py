@@ -73,7 +73,7 @@ def _make(client: Api, number: int) -> None:
     pod = dict(job["spec"]["template"]["spec"])
     job["spec"]["managedBy"] = "bench.berth.test/nobody"
     made = client.create(f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs", job)
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": run, "uid": made["metadata"]["uid"]}
+    owner = {"apiVersion": "batch/v1", "kind": "Job", **{key: made["metadata"][key] for key in ("name", "uid")}}
     metadata = {"name": f"{job['metadata']['name']}-abcde", "labels": job["metadata"]["labels"]}
     pod |= {"schedulingGates": [{"name": "bench.berth.test/never"}]}
     body = {"metadata": {**metadata, "ownerReferences": [owner]}, "spec": pod}
